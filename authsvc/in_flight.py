@@ -24,7 +24,7 @@ class InFlight(Generic[Key, Result]):
         """Start with nothing in flight.
 
         Args:
-            cancel_unwanted: whether a question is cancelled when its last caller is cancelled; otherwise it goes on,
+            cancel_unwanted: whether a question is cancelled when its last caller is cancelled; otherwise it continues,
                 and later callers join it.
         """
         self._cancel_unwanted = cancel_unwanted

@@ -55,7 +55,7 @@ class Revocations:
         return self.losses.get((kind, record_id))
 
     def read(self, entry: Mapping[str, Any]) -> None:
-        """Process one audit entry; older ones must be processed first.
+        """Take one audit entry into account; older ones must come first.
 
         Raises:
             ValueError: it is not an entry.

@@ -110,7 +110,7 @@ def _table(now: datetime) -> Table:
 
 
 def _last_pull(facts: Facts, now: datetime) -> str:
-    """Return when the last pull was; of an image whose push was recorded, no pull is one that nobody recorded."""
+    """Return when the last pull was; a dash for an image with a recorded push and no recorded pull."""
     no_record = facts["pulled_at"] is None and facts["pushed_at"] is not None
     return NONE if no_record else when(facts["pulled_at"], now)
 

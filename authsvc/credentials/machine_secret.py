@@ -1,7 +1,7 @@
 """Machine secrets: ``asv_<kind>_<id>_<secret><crc>`` (design #6).
 
 The secret in base 62 has at least 192 random bits, so hashing it once with SHA-256 suffices (OWASP ASVS 5.0 V6.5.2).
-With the CRC-32 at the end, typing errors and junk are refused without asking the store; it is no protection.
+With the CRC-32 at the end, typing errors and junk are refused without asking the store; it is not a protection.
 """
 
 import hashlib

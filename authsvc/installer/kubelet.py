@@ -1,6 +1,6 @@
 """kubelet's credential provider: an exec plugin of API ``credentialprovider.kubelet.k8s.io/v1``.
 
-kubelet decodes the answer strictly, waits a minute, logs standard error, and goes on anonymously when the exit code
+kubelet decodes the answer strictly, waits a minute, logs standard error, and continues anonymously when the exit code
 is not 0 (kubernetes ``pkg/credentialprovider/plugin/plugin.go``).
 """
 

@@ -94,7 +94,7 @@ def why_not_asked(image: NamedImage, registry: str) -> str | None:
 
 
 def _is_good(row: dict[str, Any]) -> bool:
-    """Whether an image can be pulled. What is pulled through cannot be told beforehand: its ``ok`` is null."""
+    """Whether an image can be pulled. For images of linked registries that is unknown: their ``ok`` is null."""
     return row.get("ok") is True or (row.get("ok") is None and row.get("may_pull") is True)
 
 

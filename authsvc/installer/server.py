@@ -48,7 +48,7 @@ class Server:
         ca_file: str | None,
         environ: Mapping[str, str],
     ) -> None:
-        """Talk https, or plain http when told so or to this machine itself; ``environ`` names the proxy.
+        """Use https, or plain http on request or for this machine itself; ``environ`` names the proxy.
 
         ``login`` is a user name and a password.
 

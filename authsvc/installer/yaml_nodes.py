@@ -1,7 +1,7 @@
 """Reads YAML and JSON into nodes with line numbers, within bounds; nothing is constructed from them.
 
 PyYAML's pure-Python part does the work, from the installed package or from the zipapp. Its nodes form a graph: an
-alias is the very node that its anchor names, so whoever walks them must visit each once. It reads 1 MB in about two
+alias is the very node that its anchor names, so a walk must visit each node only once. It reads 1 MB in about two
 seconds.
 """
 

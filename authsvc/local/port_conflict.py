@@ -22,7 +22,7 @@ _LISTENING = "0A"
 """``TCP_LISTEN`` in the kernel's include/net/tcp_states.h."""
 
 _MAX_COMMAND = 80
-"""Characters of a command line worth showing."""
+"""Most characters of a command line that are shown."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -32,9 +32,9 @@ class PortOwner:
     """One listening socket of this machine.
 
     Attributes:
-        address: where it listens.
+        address: that it listens on.
         port: its port.
-        pid: of a process that has it open; None when only root may know.
+        pid: of a process that has it open; None when only root can see that.
     """
 
     address: Address
@@ -48,10 +48,10 @@ def refuse_if_taken(listen: ListenAddress, *, also_loopback: bool) -> None:
     Args:
         listen: the wanted address.
         also_loopback: the public URL says ``localhost``, which many clients resolve to ::1 as well as to
-            127.0.0.1; another server on the other one would be asked for our images.
+            127.0.0.1; another server on the other address would get requests for our images.
 
     Raises:
-        SetupRefused: the address is taken (by whom is said), not this machine's, or not allowed.
+        SetupRefused: the address is in use (the message says by which process), not this machine's, or not allowed.
     """
     try:
         _try_bind(listen)
@@ -72,7 +72,7 @@ def refuse_if_taken(listen: ListenAddress, *, also_loopback: bool) -> None:
 def _try_bind(listen: ListenAddress) -> None:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As nginx binds: over sockets in TIME_WAIT, and an IPv6 address for IPv6 alone.
+        # As nginx binds: despite sockets in TIME_WAIT, and an IPv6 address only for IPv6.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -94,7 +94,7 @@ def _taken(authority: str, holders: list[PortOwner]) -> str:
 
 
 def _holders(listen: ListenAddress, *, other_family: bool) -> list[PortOwner]:
-    """Return who stands in the way; a socket on ``::`` mostly takes the IPv4 addresses of its port too."""
+    """Return the conflicting sockets; one on ``::`` usually also occupies the IPv4 addresses of its port."""
     wanted = ipaddress.ip_address(listen.host)
     found = []
     for listener in _listeners():

@@ -1,6 +1,6 @@
 """Probes whether a child is ready: one request and one answer, over a plain socket.
 
-A probe raises ``NotReady`` with the reason; asking again and giving up are the caller's business.
+A probe raises ``NotReady`` with the reason; the caller decides whether to try again.
 """
 
 import asyncio
@@ -16,27 +16,27 @@ from authsvc.processes.supervisor import Loading, NotReady
 from authsvc.public_url import PublicUrl
 
 _TIMEOUT = 2.0
-"""Seconds for one question and its answer."""
+"""Seconds for one request and its answer."""
 
 _QUIET = 0.25
 """Seconds without an event after which the registry has none left: it sends one right after the other."""
 
 _QUIET_ANSWERS = 10
-"""The same as so many times what one answer of authsvc takes: on a busy machine or disk an event takes longer too."""
+"""The same as a multiple of the time of one answer of authsvc: on a busy machine or disk an event also takes longer."""
 
 _ARRIVED_WITHIN = 15.0
 """Seconds in which the last ones must arrive."""
 
 
 _INSIDE = "authsvc"
-"""What a request to the inside socket says as its host."""
+"""The ``Host`` header of requests to the inside socket."""
 
 _Opening = Coroutine[None, None, tuple[asyncio.StreamReader, asyncio.StreamWriter]]
 
 
 @frozen
 class Answer:
-    """What a probe needs of an HTTP response."""
+    """The parts of an HTTP response that a probe needs."""
 
     status: int
     headers: Mapping[str, str]
@@ -44,10 +44,10 @@ class Answer:
 
 
 async def redis_answers(socket: Path) -> None:
-    """Ask redis for a PONG: while it loads its data it has other things to say.
+    """Ask redis for a PONG: while it loads its data it gives another answer.
 
     Raises:
-        Loading: redis reads its data.
+        Loading: redis is loading its data.
         NotReady: no PONG.
     """
     line = (await _exchange(asyncio.open_unix_connection(str(socket)), b"PING\r\n", until=b"\r\n")).strip()
@@ -81,8 +81,8 @@ async def serve_is_ready(socket: Path) -> None:
 async def events_have_arrived(socket: Path) -> None:
     """Wait, some seconds at most, until authsvc, asked at its inside socket, gets no more events of the registry.
 
-    The registry loses what it has not delivered when it ends, and it cannot be asked how much that is: its debug
-    listener, which says so, also shows the bearer to every user of the machine.
+    The registry loses undelivered events when it ends. Their number is only available at its debug listener, which
+    would also show the bearer to every user of the machine.
     """
     with suppress(TimeoutError, NotReady):
         async with asyncio.timeout(_ARRIVED_WITHIN):
@@ -95,7 +95,7 @@ async def events_have_arrived(socket: Path) -> None:
 
 
 async def push_would_work(listen: ListenAddress, public_url: PublicUrl) -> None:
-    """Walk the first two steps of every docker client through nginx: the challenge, then the token endpoint.
+    """Make the first two requests of every docker client through nginx: for the challenge, then to the token endpoint.
 
     Raises:
         NotReady: one of the two is not answered as a client needs it.
@@ -132,7 +132,7 @@ def _expect_challenge(answer: Answer, public_url: PublicUrl) -> None:
 
 
 async def _recorded_notifications(socket: Path) -> bytes:
-    """Return the line of the metrics that says how many were recorded."""
+    """Return the line of the metrics with the number of recorded notifications."""
     opening = asyncio.open_unix_connection(str(socket))
     text = await _exchange(opening, _request("/metrics", _INSIDE), until=None)
     series = f'{REGISTRY_NOTIFICATIONS.name}{{answer="{RECORDED}"}} '.encode()
@@ -149,7 +149,7 @@ def _request(path: str, host: str) -> bytes:
 
 
 async def _exchange(opening: _Opening, question: bytes, *, until: bytes | None) -> bytes:
-    """Send ``question`` and return the answer up to ``until``, or to the end of the connection."""
+    """Send ``question`` and return the answer up to ``until``, or until the end of the connection."""
     try:
         async with asyncio.timeout(_TIMEOUT):
             reader, writer = await opening

@@ -19,15 +19,15 @@ from authsvc.setup.layout import Layout
 from authsvc.setup.start_check import without_rendered
 
 _ADMIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-"""Where Debian keeps nginx; not on the PATH of ordinary users."""
+"""Folders in which Debian installs nginx; not on the PATH of ordinary users."""
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
-"""All that redis, registry and nginx get of our environment: REGISTRY_AUTH=none would switch authentication
-off, and NGINX holds inherited sockets."""
+"""The only variables that redis, registry and nginx get from our environment: REGISTRY_AUTH=none would switch
+authentication off, and NGINX holds inherited sockets."""
 
 _FOR_SERVE = ("AUTHSVC_", "PYTHON", "LC_", "SSL_CERT_")
-"""What the names begin with that authsvc gets besides: its settings, those of its interpreter, and trusted authorities.
-A worker that is taken over has none of the operator's own secrets, such as those of a cloud."""
+"""Prefixes of the variables that authsvc gets in addition: its settings, those of its interpreter, and trusted
+authorities. So a compromised worker has none of the operator's own secrets, such as those of a cloud."""
 
 
 @frozen
@@ -40,7 +40,7 @@ class Binaries:
 
 
 def find_binaries(path: str | None) -> Binaries:
-    """Look for the servers on ``path`` (as in PATH) and where Debian keeps administrators' programs.
+    """Search for the servers on ``path`` (as in PATH) and in Debian's folders for administrators' programs.
 
     Raises:
         SetupRefused: one is missing; the sentence names Debian's package.
@@ -54,7 +54,7 @@ def find_binaries(path: str | None) -> Binaries:
 
 
 def redis(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:
-    """Return the system of record. SIGTERM makes it write a snapshot, which takes time when it holds much."""
+    """Return redis, the system of record. SIGTERM makes it write a snapshot, which takes time when it holds much."""
     return _program(
         layout,
         "redis",
@@ -65,15 +65,15 @@ def redis(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Pro
 
 
 def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:
-    """Return the stock registry. By the time it is ended nginx is gone, so no request is left to finish.
+    """Return the stock registry. When it is stopped, nginx has ended, so no requests are left.
 
-    It gets no proxy from our environment: authsvc, where its events go, is on this machine.
+    It gets no proxy from our environment: it sends its events to authsvc on this machine.
     """
     return _program(
         layout,
         "registry",
         (binaries.registry, "serve", str(configuration_of(layout).registry)),
-        # 3.x would look for a trace collector on this machine.
+        # 3.x would try to reach a trace collector on this machine.
         {**_few(environ), "OTEL_TRACES_EXPORTER": "none"},
         ending=((signal.SIGTERM, 10.0),),
         is_noise=is_ordinary,
@@ -81,13 +81,13 @@ def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> 
 
 
 def serve(layout: Layout, environ: Mapping[str, str], sockets: ListeningSockets, workers: int | None) -> Program:
-    """Return authsvc itself, on sockets that stay open here: its addresses survive its restarts.
+    """Return authsvc itself, on sockets that stay open in this process, so that they survive its restarts.
 
     Args:
         layout: the data directory.
         environ: settings that the rendered file does not answer.
         sockets: on which it listens, all four.
-        workers: how many processes; None leaves it to serve.
+        workers: number of processes; None to let serve choose.
     """
     names = ("--edge", "--inside", "--edge-socket", "--inside-socket")
     given = {name: number for name, number in zip(names, sockets.descriptors, strict=True) if number is not None}
@@ -100,7 +100,7 @@ def serve(layout: Layout, environ: Mapping[str, str], sockets: ListeningSockets,
         layout,
         "serve",
         command,
-        # The working directory is not a place to import from, for serve's workers neither.
+        # Nothing is imported from the working directory, not even by serve's workers.
         {**serve_environment(layout, environ), "PYTHONSAFEPATH": "1"},
         ending=((signal.SIGTERM, 15.0),),
         descriptors=tuple(given.values()),
@@ -114,7 +114,7 @@ def serve_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, s
 
 
 def nginx(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:
-    """Return the one public listener. SIGQUIT lets running transfers finish, SIGTERM cuts them."""
+    """Return nginx, the only public listener. SIGQUIT lets running transfers finish, SIGTERM cuts them."""
     return _program(
         layout,
         "nginx",

@@ -16,7 +16,7 @@ def first_start(public_url: PublicUrl, data_dir: Path, scripts: Path | None) -> 
 
     Args:
         public_url: the registry's name.
-        data_dir: where the second terminal finds the stack.
+        data_dir: that the second terminal needs to find the stack.
         scripts: folder of the ``authsvc`` command when it is not on PATH.
     """
     name = public_url.authority
@@ -52,7 +52,7 @@ As the vendor again:
 
 
 def later_start(data_dir: Path, scripts: Path | None) -> str:
-    """Return what a second terminal needs, without the steps."""
+    """Return the settings for a second terminal, without the steps."""
     return f"In a second terminal:\n\n{_settings(data_dir, scripts)}\n  authsvc --help\n"
 
 
@@ -88,7 +88,7 @@ def _other_clients(public_url: PublicUrl) -> str:
 
 
 def exposure_warning(listen: ListenAddress, public_url: PublicUrl) -> str | None:
-    """Return what to say when other machines reach the service over plain http, or None.
+    """Return a warning if other machines can reach the service over plain http, or None.
 
     Args:
         listen: the address that is bound.

@@ -1,7 +1,7 @@
 """Filters the registry's log: answers to ordinary pulls and pushes, which it logs as warnings and errors, are neither.
 
-A client asks without a token first and is challenged (401), and before a push it asks for each layer and tag whether
-it is there (404). nginx's log has a line for each. registry.sh does the same in a container.
+A client's first request has no token and gets a challenge (401), and before a push it checks whether each layer and tag
+exists (404). nginx's log has a line for each. registry.sh does the same in a container.
 """
 
 import re

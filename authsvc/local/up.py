@@ -52,7 +52,7 @@ class UpOptions:
 
 @frozen
 class Ready:
-    """A stack that does its work."""
+    """A running stack."""
 
     public_url: PublicUrl
     data_dir: Path
@@ -60,7 +60,7 @@ class Ready:
     edge: str
     """``host:port`` of authsvc without nginx."""
     first: bool
-    """Whether this directory was never ready before."""
+    """Whether no stack in this directory was ready before."""
 
 
 async def up(
@@ -72,16 +72,16 @@ async def up(
 ) -> None:
     """Run the stack until SIGTERM, SIGINT or the end of its terminal. Must be called in the main thread.
 
-    SIGHUP without that is handed on to serve, which replaces its workers.
+    Another SIGHUP is passed on to serve, which replaces its workers.
 
     Args:
-        options: where and how.
+        options: of the command.
         environ: the environment, for PATH and the settings of authsvc.
         on_ready: called once a push would work.
-        say: takes one line for a person.
+        say: prints one line.
 
     Raises:
-        SetupRefused: something cannot work; nothing is left running.
+        SetupRefused: the stack cannot run; no process is left running.
     """
     if environ.get("AUTHSVC_CONFIG"):
         raise SetupRefused(
@@ -160,12 +160,12 @@ def _parts(
     environ: Mapping[str, str],
     sockets: ListeningSockets,
 ) -> list[supervisor.Part]:
-    """Return the children in the order in which they need each other."""
+    """Return the children in the order of their dependencies."""
     url = options.public_url
     serve = programs.serve(layout, environ, sockets, options.workers)
     parts = (
         (programs.redis(layout, binaries, environ), partial(probes.redis_answers, layout.redis_socket)),
-        # Before the registry and longer than it, to take its events.
+        # Started before the registry and stopped after it, to receive its events.
         (serve, partial(probes.serve_is_ready, layout.inside_socket)),
         (
             programs.registry(layout, binaries, environ),
@@ -184,7 +184,7 @@ def _parts(
 
 
 def _rotated(parts: Sequence[supervisor.Part]) -> dict[Path, Callable[[], None]]:
-    """Return the logs that are put aside while they are written, each with what tells its writer.
+    """Return the logs that are rotated while they are written, each with the function that notifies its writer.
 
     serve notices this itself, and the file that this process writes for the registry is opened again each time.
     """

@@ -102,7 +102,7 @@ async def find_subject(
 
     Args:
         stores: the records.
-        actor: who asks; names and references are looked up as far as this actor sees them.
+        actor: the caller; only names and references that it sees are found.
         text: ``license:ID``, ``member:ID``, ``service-account:ID``, ``customer:ID``, ``token:ID`` or an id alone; a
             member's e-mail address; a license's or a customer's reference; a customer's name; or a service account's.
         now: the current time.

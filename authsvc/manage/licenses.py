@@ -147,7 +147,7 @@ class Licenses:
         """Return one page of licenses. :mod:`authsvc.store.license_lists` says in which order they are.
 
         Args:
-            actor: who asks; a list never has more than the actor sees.
+            actor: the caller; a list never has more than the actor sees.
             now: decides on states.
             app: slug of the only app.
             team: slug of the only team; None for all that the actor sees.

@@ -295,7 +295,7 @@ class ImageDeletionStore(Protocol):
         """Hold the lock of a repository until the context ends, under the random name ``holder``.
 
         Raises:
-            Conflict: another deletion goes on for too long.
+            Conflict: another deletion takes too long.
         """
         ...
 

@@ -21,9 +21,9 @@ async def run_connected(
     """Run a child until it ends by itself or is stopped, and return its exit code, negative for a signal.
 
     Args:
-        start: starts it with its end of the pair, which is closed here afterwards.
-        attend: returns what to do while it runs, with the other end of the pair; that is cancelled at the end.
-        asked: waits until the child is to be stopped.
+        start: starts it with its end of the pair, which is then closed in this process.
+        attend: returns the coroutine to run meanwhile, with the other end of the pair; it is cancelled at the end.
+        asked: waits until the child must be stopped.
         steps: returns the signals that stop it.
         hurry: set to shorten the steps.
         kind: of the sockets.

@@ -11,15 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 
 PIECE = 64 * 1024
-"""Most bytes that are read at once; a line that is longer is passed on in pieces, unseen."""
+"""Most bytes that are read at once; a longer line is passed on in pieces, without being filtered."""
 
 
 async def pass_on(reading: int, log: Path, is_noise: Callable[[bytes], bool]) -> None:
-    """Pass on what comes out of a pipe, until all who write to it have closed it. The descriptor is closed.
+    """Pass on the lines from a pipe, until all of its writers have closed it. The descriptor is then closed.
 
     Args:
         reading: the pipe.
-        log: where to.
+        log: to write to.
         is_noise: whether a line is left out.
     """
     loop = asyncio.get_running_loop()

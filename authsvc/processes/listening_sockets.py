@@ -10,9 +10,9 @@ class ListeningSockets:
     """Bound sockets.
 
     Attributes:
-        edge: for nginx, or where that comes by ``edge_socket``, for measuring.
+        edge: for nginx, or for measuring if nginx uses ``edge_socket``.
         inside: for the registry's events; also for health and metrics, unless there is ``inside_socket``.
-        edge_socket: a unix socket for nginx alone, which says who the client is.
+        edge_socket: a unix socket only for nginx, which states the client's address.
         inside_socket: a unix socket for health and metrics.
     """
 
@@ -23,7 +23,7 @@ class ListeningSockets:
 
     @property
     def health_address(self) -> str:
-        """Where this machine reaches health and metrics: ``HOST:PORT``, or ``unix:`` and a path."""
+        """Address of health and metrics on this machine: ``HOST:PORT``, or ``unix:`` and a path."""
         name = (self.inside_socket or self.inside).getsockname()
         if isinstance(name, str):
             return f"unix:{name}"
@@ -32,7 +32,7 @@ class ListeningSockets:
 
     @property
     def descriptors(self) -> tuple[int, int, int | None, int | None]:
-        """Their numbers; None for one that there is not."""
+        """Their numbers; None for a missing one."""
         edge, inside = self.edge_socket, self.inside_socket
         return (
             self.edge.fileno(),

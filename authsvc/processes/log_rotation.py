@@ -13,7 +13,7 @@ from pathlib import Path
 from authsvc import atomic_file
 
 MAX_LOG = 10 * 1024 * 1024
-"""Bytes above which a log is put aside."""
+"""Bytes above which a log is renamed."""
 
 OLDER = 4
 """How many older files are kept."""
@@ -23,7 +23,7 @@ LOOK_AGAIN = 2.0
 
 
 def rotate(log: Path) -> bool:
-    """Put a log aside that has grown large, and make an empty one; return whether it was done.
+    """Rename a log that has grown large, and create an empty one; return whether that was done.
 
     Raises:
         OSError: the folder cannot be changed.
@@ -38,7 +38,7 @@ def rotate(log: Path) -> bool:
         with suppress(FileNotFoundError):
             atomic_file.move(_older(log, number - 1), _older(log, number))
     atomic_file.give_second_name(log, _older(log, 1))
-    atomic_file.replace(log, b"")  # there is a file of this name all the time
+    atomic_file.replace(log, b"")  # so that there is always a file with this name
     return True
 
 
@@ -47,7 +47,7 @@ async def keep_rotating(logs: Mapping[Path, Callable[[], None]]) -> None:
     while True:
         await asyncio.sleep(LOOK_AGAIN)
         for log, tell in logs.items():
-            with suppress(OSError):  # a full disk: the next look will do it
+            with suppress(OSError):  # a full disk: the next check tries again
                 if await asyncio.to_thread(rotate, log):
                     tell()
 

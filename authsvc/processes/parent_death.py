@@ -5,7 +5,7 @@ imports the standard library only: the kernel's parent-death signal must be set 
 an interpreter with threads may not run Python code (``preexec_fn`` is the alternative, and its
 documentation warns of deadlocks).
 
-The signal is SIGTERM and not SIGKILL: nginx' workers outlive a killed master, and end with one that is asked.
+The signal is SIGTERM and not SIGKILL: nginx' workers outlive a killed master, but end with one that gets SIGTERM.
 It is sent when the *thread* that forked ends (prctl(2)); the supervisor forks from its main thread, which
 ends last.
 """

@@ -18,13 +18,13 @@ from authsvc.processes.filtered_log import pass_on
 from authsvc.processes.stopping import Step, stop_process
 
 _HURRIED = 1.0
-"""Seconds for each step of a stop when there is a hurry."""
+"""Seconds for each step of a hurried stop."""
 
 _FATAL = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM),
     *(errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EADDRINUSE),
 )
-"""Errors of the system that end a program; their text in its log says more than the last line."""
+"""Errors of the system that end a program; their text in its log is more informative than the last line."""
 
 _TAIL = 8192
 """Bytes of a log from which its last lines are taken."""
@@ -32,7 +32,7 @@ _TAIL = 8192
 
 @frozen
 class Program:
-    """What to start and how to end it."""
+    """A program to start, and how to stop it."""
 
     name: str
     argv: tuple[str, ...]
@@ -45,13 +45,13 @@ class Program:
     ending: tuple[tuple[signal.Signals, float], ...]
     """Signals in order, each with the seconds it gets before the next one; SIGKILL follows by itself."""
     is_noise: Callable[[bytes], bool] | None = None
-    """Which lines its log does not get; None for a program that writes to the file by itself."""
+    """Selects lines that are left out of its log; None for a program that writes to the file itself."""
     descriptors: tuple[int, ...] = ()
     """Open files that the program inherits under the same numbers."""
 
 
 class ManagedProcess:
-    """A program and its process, if there is one. Everything runs in one event loop, in the main thread."""
+    """A program and its process, if there is one. To be used in one event loop, in the main thread."""
 
     def __init__(self, program: Program) -> None:
         """Start nothing yet."""
@@ -77,7 +77,7 @@ class ManagedProcess:
         with os.fdopen(self._open_log(), "ab", buffering=0) as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                # The same interpreter without site-packages: it lives for some milliseconds.
+                # The same interpreter without site-packages: it runs for some milliseconds.
                 *("-I", "-S", parent_death.__file__, str(os.getpid())),
                 *program.argv,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -93,7 +93,7 @@ class ManagedProcess:
         atomic_file.replace(program.pid_file, f"{self._process.pid}\n".encode())
 
     def _open_log(self) -> int:
-        """Return where the program writes: its log, or a pipe that leads there."""
+        """Return the file that the program writes to: its log, or a pipe that leads there."""
         program = self.program
         opened = os.open(program.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         if program.is_noise is None:
@@ -112,7 +112,7 @@ class ManagedProcess:
     async def ended(self) -> int:
         """Wait for the end and return the exit code, negative for a signal.
 
-        What the process left running (workers of a killed master) is killed: it would hold ports and files.
+        Processes that it left running (workers of a killed master) are killed: they would occupy ports and files.
         """
         if self._process is None:
             raise RuntimeError(f"{self.program.name} was not started")
@@ -142,7 +142,7 @@ def last_lines(log: Path, count: int = 5, since: int = 0) -> list[str]:
     try:
         with log.open("rb") as file:
             size = log.stat().st_size
-            file.seek(max(0, size - _TAIL, since if since <= size else 0))  # a smaller log was put aside meanwhile
+            file.seek(max(0, size - _TAIL, since if since <= size else 0))  # a smaller log was renamed meanwhile
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []

@@ -9,7 +9,7 @@ from attrs import frozen
 
 @frozen
 class RestartPauses:
-    """How long to wait before a child that ended is started again.
+    """The pauses before a child that ended is started again.
 
     Attributes:
         first: seconds at first; twice as long each time.

@@ -15,7 +15,7 @@ from pathlib import Path
 from authsvc.errors import SetupRefused
 
 _PAUSE = 0.05
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 _LADDER = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 """Signals and the seconds that each may take."""
@@ -56,7 +56,7 @@ def members(groups: set[int], root: Path) -> list[int]:
     """
     if not groups:
         return []
-    # After a clean stop there is nothing to look for, and the command starts without it.
+    # After a clean stop there is nothing to search for, so the command starts without importing it.
     import psutil  # noqa: PLC0415
 
     found, real = [], root.resolve()

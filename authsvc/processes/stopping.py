@@ -17,7 +17,7 @@ class Step:
     Attributes:
         number: of the signal.
         seconds: that the process gets before the next signal.
-        hurried: seconds that it still gets, at most, when there is a hurry.
+        hurried: most seconds that it still gets in a hurried stop.
     """
 
     number: signal.Signals

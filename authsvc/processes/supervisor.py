@@ -14,7 +14,7 @@ from authsvc.processes.restarts import RestartPauses, keep_running
 from authsvc.processes.waiting import first_of
 
 _READY_WITHIN = 60.0
-"""Seconds in which a part must be ready, not counting those in which it says that it loads its data."""
+"""Seconds in which a part must be ready, not counting those in which it reports that it loads its data."""
 
 _LOADED_WITHIN = 3600.0
 """Seconds in which a part must have loaded its data."""

@@ -39,7 +39,7 @@ Command = Callable[[], Awaitable[Mapping[str, Any]]]
 
 @asynccontextmanager
 async def control_socket(path: Path | None, reloads: Reloads, inside: str, logger: Logger) -> AsyncIterator[None]:
-    """Listen for commands while the context lasts; a server that cannot listen goes on without, and logs it.
+    """Listen for commands while the context lasts; a server that cannot listen runs without, and logs it.
 
     Args:
         path: of the socket; None for none.

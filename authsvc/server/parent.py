@@ -67,7 +67,7 @@ async def serve(
 ) -> None:
     """Run ``workers`` workers until SIGTERM or SIGINT.
 
-    SIGHUP and the command on the control socket replace them by new ones, with settings read anew.
+    SIGHUP and the command on the control socket replace them by new ones, with settings that are read again.
 
     Args:
         environment: where the settings come from.

@@ -15,7 +15,7 @@ DEADLINE = 2.0
 
 @define
 class RemoteLicenseKeys:
-    """Asks the key service, and goes on with what it said last while it is down.
+    """Queries the key service, and uses its last answer while it is down.
 
     Attributes:
         client: of the key service.

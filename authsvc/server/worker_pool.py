@@ -77,8 +77,8 @@ class WorkerContext:
         shared_metrics: where they count.
         threads: how many passwords each may check at once.
         guess_key: what they recognise wrong passwords under.
-        settings: the texts of their settings, as they were read when the generation began: one that is started again
-            goes on with them, whatever a file says by then.
+        settings: the texts of their settings, as they were read when the generation began: a worker that is restarted
+            uses them, even if a file has changed by then.
         logger: the server's.
         keys: the key service, or None when it runs in another container.
         event_bearers: SHA-256 of each bearer that the registry may show with its events.

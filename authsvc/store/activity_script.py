@@ -230,7 +230,7 @@ local function network_of(app, number, event)
 end
 """
 
-# What webhooks are told of: only the sender knows how it is described (authsvc/webhook_sender/fanout.py).
+# Notes for webhooks: the sender makes the events from them (authsvc/webhook_sender/fanout.py).
 _NOTES = f"""
 local function note(event, kind, facts)
   facts.note, facts.event, facts.at, facts.team, facts.app = kind, event.id, event.at, event.team, event.app

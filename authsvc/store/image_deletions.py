@@ -32,7 +32,7 @@ class RedisImageDeletions:
         """Hold the lock of a repository until the context ends, under the random name ``holder``.
 
         Raises:
-            Conflict: another deletion goes on for too long.
+            Conflict: another deletion takes too long.
         """
         return self.locks.locked(repository, holder)
 

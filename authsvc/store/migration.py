@@ -60,7 +60,7 @@ return changed
 """
 )
 
-# Nobody creates a second customer of a name: neither a command nor another replica at the same moment.
+# This prevents a second customer with the same name, by a command or another replica at the same moment.
 _CUSTOMERS = (
     INDEX_FUNCTIONS
     + """

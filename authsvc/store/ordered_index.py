@@ -128,7 +128,7 @@ class OrderedIndexes:
         Args:
             index: its key.
             after: an entry, or the beginning of one.
-            before: likewise; empty for no bound.
+            before: an entry, or the beginning of one; empty for no bound.
             limit: most entries; the time that Redis takes grows with it, about 0.1 ms for 100.
         """
         arguments: Sequence[str | bytes | int] = (after, before, limit)

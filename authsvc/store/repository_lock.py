@@ -107,7 +107,7 @@ class RepositoryLocks:
             holder: a random name.
 
         Raises:
-            Conflict: another deletion goes on for too long.
+            Conflict: another deletion takes too long.
             StoreUnavailable: Redis does not answer.
         """
         lock = RedisRepositoryLock(self.connection, keys.repository_lock(repository), holder, self.lease)

@@ -29,10 +29,10 @@ from authsvc.throttle import (
 
 PAIRED_WITHIN = 5
 """Seconds within which a GET after a POST of the same unknown machine secret counts once: containerd and buildkit try
-both forms. Of passwords the second one is recognised as a repetition."""
+both forms. With passwords the second one is recognised as a repetition."""
 
 # The arithmetic of throttle.spend, wait and refund; a test holds them against each other. TATs are written with
-# milliseconds, and end by themselves when they mean nothing any more.
+# milliseconds, and expire when they have no more effect.
 ARITHMETIC = """
 local function over(key, now, burst, interval)
   local tat = redis.call('GET', key)
@@ -132,7 +132,7 @@ class RedisThrottle:
         self._count = connection.redis.register_script(_COUNT)
 
     async def admit(self, attempt: Attempt, now: datetime) -> Admission:
-        """Count an attempt in every bucket that applies, or return why it is not admitted."""
+        """Count an attempt in every bucket that applies, and return whether it is admitted."""
         arguments: list[str | float] = [
             *(now.timestamp(), attempt.guess, _before(now, WRONG_LIFE)),
             *(hashed(attempt.network), _before(now, KNOWN_LIFE), int(attempt.exempts)),
@@ -152,11 +152,11 @@ class RedisThrottle:
         await self._settled(attempt, admission, _AttemptOutcome.WRONG, now)
 
     async def unevaluated(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
-        """Settle an admitted attempt that was not evaluated after all: it is not counted."""
+        """Settle an admitted attempt that was not evaluated: it is not counted."""
         await self._settled(attempt, admission, _AttemptOutcome.UNEVALUATED, now)
 
     async def count_machine(self, credential_id: str, network: str, method: str, now: datetime) -> float:
-        """Count one unknown machine secret, a GET right after a POST not again.
+        """Count one unknown machine secret, but not a GET right after a POST.
 
         Returns:
             For how many seconds the worst bucket was over its limit before.
@@ -187,7 +187,7 @@ def password_buckets(email: str, network: str) -> Sequence[str]:
 
 
 def tats_of(values: Sequence[bytes | None]) -> TATs:
-    """Return the state of the buckets whose values these are, in the order of :func:`password_buckets`."""
+    """Return the state of the buckets with these values, in the order of :func:`password_buckets`."""
     return {
         limit: None if value is None else float(value) for limit, value in zip(PASSWORD_LIMITS, values, strict=True)
     }
@@ -208,5 +208,5 @@ def _before(now: datetime, life: timedelta) -> float:
 
 
 def hashed(text: str) -> str:
-    """Return what stands for a name in the key of a bucket."""
+    """Return the hash of a name for the key of a bucket."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,10 +1,10 @@
-"""Changes: checks and writes over several keys that happen together or not at all.
+"""Transactions: atomic checks and writes of several keys.
 
-One Lua script applies every change of the program. It looks at all preconditions before the first write, because
-Redis does not roll back; it writes records before indexes, because a refused first write (out of memory) leaves
-nothing done; it writes the audit's entry in the same step; and it marks the operation's id, so that the same change
-sent again after a lost reply has no second effect (docs/architecture.md, "Store"). The log is written here too, once
-the change is durable: a use case hands its entry over once.
+One Lua script applies every change of the program. It checks all preconditions before the first write, because
+Redis does not roll back; it writes records before indexes, because nothing has been changed when the first write is
+refused (out of memory); it writes the audit entry in the same step; and it marks the operation's id, so that the same
+change has no second effect when it is sent again after a lost reply (docs/architecture.md, "Store"). The log is also
+written here, once the change is durable.
 """
 
 import json
@@ -75,7 +75,7 @@ _APPLY_ALWAYS = f"#!lua flags=allow-oom\n{_APPLY}"
 
 
 def unlogged(_entry: Entry) -> None:
-    """Write nothing: of a change that the audit alone records."""
+    """Write nothing, for a change that only the audit records."""
 
 
 @frozen
@@ -91,14 +91,13 @@ class _Precondition:
 
 @define
 class Transaction:
-    """A change being put together.
+    """A change that is being assembled.
 
     Attributes:
-        entry: what the audit records of it, in the same step; its id is one per intention, the same for every attempt
-            to carry it out.
-        log: where the entry is written once the change is durable.
-        result: id of what is created or changed, for a repeat of the same operation.
-        ends_access: whether it takes somebody's access away: then it is done also when the memory of Redis is full.
+        entry: of the audit, written in the same step; its id is that of the operation, and the same for every attempt.
+        log: gets the entry once the change is durable.
+        result: id of the created or changed record, for a repeat of the same operation.
+        ends_access: whether it ends access: then it is made even when the memory of Redis is full.
     """
 
     entry: Entry
@@ -117,7 +116,7 @@ class Transaction:
         self._checks.append(_Precondition("absent", key, message, code, field))
 
     def expect(self, key: str, raw: bytes, message: str, code: ErrorCode = "version_conflict") -> None:
-        """Refuse the change with ``message`` and ``code`` when ``key`` does not hold exactly ``raw``."""
+        """Refuse the change with ``message`` and ``code`` when the value of ``key`` is not exactly ``raw``."""
         self._checks.append(_Precondition("same", key, message, code, value=raw.decode()))
 
     def expect_fewer(self, key: str, most: int, since: float, message: str, code: ErrorCode) -> None:
@@ -129,7 +128,7 @@ class Transaction:
         self._checks.append(_Precondition("unlisted", index, message, code, field, value=prefix))
 
     def put(self, key: str, raw: bytes, life_seconds: int | None = None, *, keep_life: bool = False) -> None:
-        """Set ``key``, to be forgotten after ``life_seconds``, or when it would have been when ``keep_life``."""
+        """Set ``key``, to expire after ``life_seconds``, or with its present expiry if ``keep_life``."""
         life = ("KEEPTTL",) if keep_life else () if life_seconds is None else ("EX", str(life_seconds))
         self._writes.append(("SET", key, (raw.decode(), *life)))
 
@@ -146,7 +145,7 @@ class Transaction:
         self._writes.append(("ZADD", key, (repr(score), item)))
 
     def forget_after(self, key: str, seconds: int) -> None:
-        """Let ``key`` be forgotten ``seconds`` after this change, unless another one says later."""
+        """Let ``key`` expire ``seconds`` after this change, unless another change extends that."""
         self._writes.append(("EXPIRE", key, (str(seconds),)))
 
     def remove_from_order(self, key: str, item: str) -> None:
@@ -158,7 +157,7 @@ class Transaction:
         self._writes.append(("SREM", key, (item,)))
 
     def index(self, new: frozenset[IndexEntry], old: frozenset[IndexEntry] = frozenset()) -> None:
-        """Put a record's ``new`` entries into their indexes, also those that should be there, and remove ``old`` ones.
+        """Add a record's ``new`` entries to their indexes, even those that should exist, and remove ``old`` ones.
 
         So a record that an older authsvc has written, without entries, gets them with its next change.
         """
@@ -168,12 +167,12 @@ class Transaction:
     def keep_newest(self, key: str, newest: int, prefix: str) -> None:
         """Leave only the ``newest`` highest items in the sorted set at ``key``, and remove the others' records.
 
-        It is decided in the store at the moment of the change, so that changes at once do not leave more.
+        This is decided in the store at the moment of the change, so that concurrent changes do not leave more.
 
         Args:
             key: of the sorted set.
             newest: how many items stay.
-            prefix: with an item behind it, it is the key of the item's record.
+            prefix: of the keys of the items' records.
         """
         self._writes.append(("KEEP", key, (str(newest), prefix)))
 
@@ -185,8 +184,8 @@ class Transaction:
             Conflict: a precondition does not hold, or another transaction carried out an operation of this id for
                 another request; nothing was written.
             StoreRefused: Redis refused the change; nothing was written.
-            StoreUnavailable: Redis did not answer, twice; ``uncertain`` says whether the change may be done. Sending
-                the same change again is safe.
+            StoreUnavailable: Redis did not answer, twice; ``uncertain`` says whether the change may have been made.
+                Sending the same change again is safe.
         """
         names = list(dict.fromkeys([*(c.key for c in self._checks), *(key for _, key, _ in self._writes)]))
         number = {name: place for place, name in enumerate(names, start=4)}
@@ -202,7 +201,7 @@ class Transaction:
         reply = await _run(connection, _APPLY_ALWAYS if self.ends_access else _APPLY, key_names, said)
         if isinstance(reply, bytes):
             found = OperationMark.parse(reply)
-            if found.attempt != self._attempt:  # else the reply to the first attempt was lost
+            if found.attempt != self._attempt:  # otherwise the reply to the first attempt was lost
                 raise found.error_for(self.entry.request_hash)
         elif reply:
             broken = self._checks[reply - 1]
@@ -226,7 +225,7 @@ async def _run(connection: Connection, text: str, key_names: list[str], argument
     except StoreRefused:
         raise
     except StoreUnavailable as first:
-        # The reply may be lost and the change done: the operation's mark makes asking again harmless.
+        # The change may have been made although the reply was lost: the operation's mark makes a retry harmless.
         try:
             reply = await connection.run(script(keys=key_names, args=arguments))
         except StoreUnavailable as second:

@@ -1,8 +1,8 @@
-"""What is known of the manifests of linked registries that were fetched, and of their blobs, in Redis.
+"""Stores data about fetched manifests of linked registries and their blobs, in Redis.
 
-nginx keeps what was fetched for as long as its cache has room, so what is known of it is kept for long: one key for
-each, of each link at most so many, and those that were asked for longest ago go first. A purge of the link, or another
-credential, begins anew.
+nginx keeps content for as long as its cache has room, so data about it is stored for long: one key for each, with a
+limit per link, beyond which the least recently used ones are removed. A purge of the link, or a new credential, begins
+with no data.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from authsvc.store.connection import Connection
 from authsvc.upstreams.link import UpstreamLink, cache_scope
 
 MAX_CONTENTS = 20_000
-"""Manifests and blobs of one link that are remembered, at about 250 bytes each."""
+"""Most manifests and blobs of one link that are stored, at about 250 bytes each."""
 
 LIFE = timedelta(days=400)
 """After which one is forgotten that nobody has asked for."""
@@ -52,9 +52,9 @@ class RedisUpstreamContents:
 
     Attributes:
         connection: to Redis.
-        life: after which one is forgotten that nobody has asked for.
+        life: after which unused ones expire.
         most: of one link.
-        has_room: whether what can wait may be written to Redis now: when not, nothing more is remembered.
+        has_room: whether data that can wait may be written to Redis now; if not, nothing more is stored.
     """
 
     connection: Connection

@@ -1,7 +1,7 @@
-"""What the tags of linked registries meant when they were last looked up, in Redis.
+"""Stores the last known images of tags of linked registries, in Redis.
 
-One key for each tag, which Redis forgets by itself, and of each link at most so many: when another one comes, the one
-that was looked up longest ago goes. A purge of the link, or another credential, begins anew.
+There is one key for each tag, which expires, and a limit per link, beyond which the tag that was looked up longest ago
+is removed. A purge of the link, or a new credential, begins with no tags.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from authsvc.upstreams.link import UpstreamLink, cache_scope
 from authsvc.upstreams.tag_policy import RememberedTag
 
 MAX_TAGS = 10_000
-"""Tags of one link that are remembered, at about 250 bytes each."""
+"""Most tags of one link that are stored, at about 250 bytes each."""
 
 _REMEMBER = """
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
@@ -35,9 +35,9 @@ class RedisUpstreamTags:
 
     Attributes:
         connection: to Redis.
-        life: after which a tag is forgotten that nobody has looked up.
+        life: after which unused tags expire.
         most: tags of one link.
-        has_room: whether what can wait may be written to Redis now: when not, a tag is looked up each time.
+        has_room: whether data that can wait may be written to Redis now; if not, a tag is looked up each time.
     """
 
     connection: Connection
@@ -46,7 +46,7 @@ class RedisUpstreamTags:
     has_room: Callable[[], bool] = lambda: True
 
     async def get(self, link: UpstreamLink, repository: str, tag: str) -> RememberedTag | None:
-        """Return what a tag meant."""
+        """Return the last known image of a tag."""
         value = await self.connection.get(keys.upstream_tag(cache_scope(link), repository, tag))
         if value is None:
             return None
@@ -54,7 +54,7 @@ class RedisUpstreamTags:
         return RememberedTag(digest, datetime.fromtimestamp(int(at), UTC))
 
     async def put(self, link: UpstreamLink, repository: str, tag: str, remembered: RememberedTag) -> None:
-        """Remember what a tag means."""
+        """Store the image of a tag."""
         if not self.has_room():
             return
         at = int(remembered.checked_at.timestamp())
@@ -66,7 +66,7 @@ class RedisUpstreamTags:
         await self.connection.run(run(keys=[key, index], args=arguments))
 
     async def forget(self, link: UpstreamLink, repository: str, tag: str) -> None:
-        """Forget a tag that the registry does not have any more."""
+        """Remove a tag that the registry no longer has."""
         scope = cache_scope(link)
         key, index = keys.upstream_tag(scope, repository, tag), keys.upstream_tags(scope)
         await self.connection.run(self.connection.redis.delete(key))

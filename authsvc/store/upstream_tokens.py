@@ -1,4 +1,4 @@
-"""Sealed tokens of external registries, for all replicas; they end by themselves."""
+"""Sealed tokens of external registries, for all replicas; they expire in Redis."""
 
 from attrs import frozen
 
@@ -15,7 +15,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 @frozen
 class RedisUpstreamTokens:
-    """Keeps the tokens. Every method raises StoreUnavailable when Redis does not answer.
+    """Stores the tokens. Every method raises StoreUnavailable when Redis does not answer.
 
     Attributes:
         connection: to Redis.
@@ -31,7 +31,7 @@ class RedisUpstreamTokens:
         return None if raw is None else self.codec.decode(raw, SealedToken)
 
     async def put(self, link: str, version: int, token: SealedToken) -> None:
-        """Keep a token until it ends."""
+        """Store a token until it ends."""
         life = max(1, round((token.ends_at - token.fetched_at).total_seconds()))
         key = keys.upstream_token(link, version)
         await self.connection.run(self.connection.redis.set(key, self.codec.encode(token), ex=life))

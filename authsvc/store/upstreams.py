@@ -161,7 +161,7 @@ class RedisUpstreams:
         await self._forget(link)
 
     async def _forget(self, link: UpstreamLink) -> None:
-        """Remove what is remembered of the link's registry: nobody asks for it again, and it would stay for a year."""
+        """Remove the cached data of the link's registry, which is not needed again and would stay for a year."""
         connection, scope = self.records.connection, cache_scope(link)
         with suppress(StoreUnavailable):  # the change is done
             for index in (keys.upstream_tags(scope), keys.upstream_contents(scope)):

@@ -60,7 +60,7 @@ from authsvc.web.public_error import PublicError, public_error
 from authsvc.web.stream_sender import ABORTED, StreamAnswer, StreamSender
 
 ACTOR = web.RequestKey("actor", Actor)
-"""Who asks, once that is proven."""
+"""The caller, once it is authenticated."""
 
 COLLECTION = web.RequestKey("collection", str)
 """The collection of the endpoint that a request reached."""
@@ -99,7 +99,7 @@ class ManagementApi:
 
     Attributes:
         use_cases: what it calls.
-        authentication: proves who asks.
+        authentication: authenticates the caller.
         endpoints: what it serves.
         document: the OpenAPI document, as JSON.
         logger: gets one line for each request.

@@ -1,4 +1,4 @@
-"""Authenticates requests to the management API: a bearer token becomes an actor (design #12).
+"""Authenticates requests to the management API: makes an actor from a bearer token (design #12).
 
 Only personal tokens and service-account tokens that were created with API access are accepted. Passwords, refresh
 tokens, license tokens and registry tokens are refused without being looked up.
@@ -27,7 +27,7 @@ NO_ACCESS = "this token is for the registry only; create one with API access 're
 
 
 class BearerAuthenticator(Protocol):
-    """Proves who is asking."""
+    """Authenticates the caller."""
 
     async def authenticate(self, proof: Proof, namespaces: tuple[str, ...], client: Client, now: datetime) -> Subject:
         """Return the proven subject."""
@@ -52,13 +52,13 @@ class ApiAuthentication:
     """Turns the credentials of a request into an actor.
 
     Attributes:
-        authenticator: the same that registry tokens are issued by, so that unknown tokens are counted.
+        authenticator: the one of the token endpoint, so that unknown tokens are counted.
     """
 
     authenticator: BearerAuthenticator
 
     async def caller(self, request: web.Request, client: Client, now: datetime) -> RequestActor:
-        """Return who asks, from the records as they are now.
+        """Return the caller, from the current records.
 
         Raises:
             CredentialsRefused: there is no such token, or it is not one for this API.

@@ -274,7 +274,7 @@ def _imported(plan: Plan, created: int, *, dry_run: bool) -> ImportView:
 
 
 def _ignore_progress(_rows: int) -> None:
-    """Tell nobody how far it is: the client waits for all of it."""
+    """Ignore the progress: the client waits for the whole result."""
 
 
 ROWS = ApiErrors(

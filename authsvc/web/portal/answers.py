@@ -51,7 +51,7 @@ class Visit:
         """The signed-in member.
 
         Raises:
-            CredentialsRefused: nobody is signed in.
+            CredentialsRefused: no member is signed in.
         """
         if self.signed_in is None:
             raise CredentialsRefused("sign in first")
@@ -62,7 +62,7 @@ class Visit:
         """The member who is signed in, with all their rights.
 
         Raises:
-            CredentialsRefused: nobody is signed in.
+            CredentialsRefused: no member is signed in.
         """
         return Actor.of_member(self.user.member)
 
