@@ -20,7 +20,7 @@ SHOWN_DIGEST = 19
 """Characters of a digest in a table; ``--json`` has all of it."""
 
 USED_VERSIONS = 10
-"""Most versions that stand beside a license or customer."""
+"""Most versions that are shown with a license or customer."""
 
 MAX_CELL = 5
 """Most items that one cell lists."""
@@ -215,7 +215,7 @@ def _print_history(facts: Facts) -> None:
 
 
 def usage_rows(usage: Facts) -> list[tuple[str, str]]:
-    """Return what is shown of :func:`authsvc.cli.present.usage` beside a license or customer."""
+    """Return the rows of :func:`authsvc.cli.present.usage` that are shown with a license or customer."""
     versions = [_version(one) for one in usage["versions"] if not one["is_part"]]
     more, networks = " and more" if usage["more_networks"] else "", usage["networks"]
     return [

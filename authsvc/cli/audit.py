@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from authsvc.wiring.management import Management
 
 POLL_EVERY = 1.0
-"""Seconds between two looks of ``--follow``."""
+"""Seconds between two checks of ``--follow``."""
 
 MAX_AROUND = 5
 """Most entries that a request may be one of which are shown."""
 
 MAX_SUMMARY = 160
-"""Characters of what a list says of an entry."""
+"""Most characters of an entry in a list."""
 
 
 @click.group("audit")

@@ -50,7 +50,7 @@ _FILE_ON_TERMINAL = "file-on-terminal"
 """Where a command keeps that it printed a file on a terminal, which would show remarks in between."""
 
 _PERSON = "acting-person"
-"""Where a command keeps what ``--as`` says."""
+"""Key under which a command stores the value of ``--as``."""
 
 DEADLINE = 30.0
 """Seconds that a command may take."""
@@ -129,7 +129,7 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
     except StoreUnavailable as error:
         refuse(str(error) if folder is None else f"{error} (is `authsvc up` running on {folder}?)")
     except (ConfirmationNeeded, LastOwner):
-        raise  # the command asks, or says how to insist
+        raise  # the command asks the user, or explains how to confirm
     except AuthsvcError as error:
         refuse(explained(error))
     except TimeoutError:
@@ -235,7 +235,7 @@ def print_error(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Print on standard error what a person should know besides; nothing beside a file on a terminal."""
+    """Print an additional remark on standard error, unless a file is printed on a terminal."""
     context = click.get_current_context(silent=True)
     if context is None or not context.meta.get(_FILE_ON_TERMINAL):
         print_error(text)

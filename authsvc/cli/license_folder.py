@@ -111,7 +111,7 @@ class LicenseFolder:
         return self._said(path).get("id")
 
     def _said(self, path: Path) -> dict[str, object]:
-        """Return what a license file says, nothing when it is none; only our own side of it is compared."""
+        """Return the content of a license file, empty when it is not one; its signature is not verified."""
         try:
             with path.open("rb") as file:
                 said = json.loads(file.read(2 * MAX_BYTES))["license"]

@@ -27,7 +27,7 @@ class MigratedPart:
     Attributes:
         kind: ``team``, ``app`` or ``account``.
         name: slug of a team or an app, name of a service account, address of a member.
-        state: what is there of it.
+        state: whether it exists.
         account: that becomes it.
         invited: whether there is an unused invitation for it.
         secret: that was made, to be shown once.

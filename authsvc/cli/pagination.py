@@ -23,7 +23,7 @@ Facts = dict[str, Any]
 """One item of a list, as JSON has it."""
 
 Fetch = Callable[["Management", str | None, int], Awaitable["Page[Facts]"]]
-"""Reads the page behind a cursor, or the first one, with at most so many items."""
+"""Reads the page after a cursor, or the first one, with at most the given number of items."""
 
 PAGE_DEADLINE = 30.0
 """Seconds that one page may take."""
@@ -57,7 +57,7 @@ class Column:
 
 @frozen
 class Table:
-    """How a list looks to people.
+    """The columns of a list for people.
 
     Attributes:
         columns: from left to right.
@@ -139,7 +139,7 @@ def print_list(
         limit: most items, or None for all.
         after: the cursor to continue behind, or None.
         owner: the object that the list belongs to, if any; JSON is this object then.
-        rest: says, for people, that something follows; the braces stand for the cursor.
+        rest: sentence for people that there are further items; the braces stand for the cursor.
         output: prints the list in another format, if it is given.
     """
     import asyncio

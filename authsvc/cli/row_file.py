@@ -36,7 +36,7 @@ _STDIN_NAMES = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
 
 class _RowPath(click.Path):
-    """A file that is there, or standard input under any of its names."""
+    """An existing file, or standard input under any of its names."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, exists=True, dir_okay=False, readable=True, allow_dash=True)

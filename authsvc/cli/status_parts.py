@@ -44,7 +44,7 @@ class PartState:
     Attributes:
         name: of the part.
         state: how it is.
-        detail: what there is to know, and what to do if something is wrong.
+        detail: further information, and what to do if there is a problem.
     """
 
     name: str

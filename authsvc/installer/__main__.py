@@ -1,6 +1,6 @@
 """Both tools in one file: the name under which it is called selects the tool.
 
-``python3 -m authsvc.installer`` and the zipapp end up here. A link named ``docker-credential-authsvc`` makes the
+``python3 -m authsvc.installer`` and the zipapp start here. A link named ``docker-credential-authsvc`` makes the
 zipapp the credential helper.
 """
 

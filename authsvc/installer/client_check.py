@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 
 class Checked:
-    """What a client uses, and whether that would do.
+    """The login that a client uses, and whether it suffices.
 
     Attributes:
         use: what it uses.
-        ok: whether its own login gets every image that the licenses get; None when that was not asked.
+        ok: whether its own login gets every image that the licenses get; None when that was not checked.
         problem: a sentence when it would not, or that is unknown; else None.
     """
 
     def __init__(self, use: Use, *, ok: bool | None, problem: str | None = None) -> None:
-        """Take what was found."""
+        """Keep the results."""
         self.use = use
         self.ok = ok
         self.problem = problem
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``--json`` says of it."""
+        """Return it for ``--json``."""
         return {**self.use.to_json(), "ok": self.ok}
 
 
@@ -37,7 +37,7 @@ def check(
     good: list[str],
     ask: Callable[[tuple[str, str], list[str]], dict[str, Any]],
 ) -> list[Checked]:
-    """Return what is known of each client.
+    """Return the result for each client.
 
     Args:
         uses: what each client uses for the registry.

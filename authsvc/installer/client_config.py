@@ -1,6 +1,6 @@
 """The ``credHelpers`` entry in docker's ``config.json`` and podman's ``auth.json``: one line in, one line out.
 
-Everything else in those files stays: the order of names, the indentation, links to the file and its mode.
+Everything else is preserved: the order of names, the indentation, links to the file and its mode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SECTION = "credHelpers"
 LOCK_SECONDS = 30.0
-"""How long a login waits for another one."""
+"""Seconds that a login waits for another one."""
 
 MAX_FILE = 4 * 1024 * 1024
 """Longest client configuration that is edited, in bytes."""
@@ -30,8 +30,8 @@ MAX_FILE = 4 * 1024 * 1024
 def paths(environ: Mapping[str, str]) -> list[str]:
     """Return the files of docker and of podman, skopeo and buildah, in that order.
 
-    podman's own default lies in ``XDG_RUNTIME_DIR`` and is gone after a restart of the machine; the one in
-    ``~/.config`` is read next and stays (containers-auth.json(5)).
+    podman's default file is in ``XDG_RUNTIME_DIR`` and is lost at a restart of the machine; the one in ``~/.config`` is
+    read next and is permanent (containers-auth.json(5)).
     """
     home = home_folder(environ)
     config = environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
@@ -42,7 +42,7 @@ def paths(environ: Mapping[str, str]) -> list[str]:
 
 @contextmanager
 def alone(environ: Mapping[str, str]) -> Iterator[None]:
-    """Keep other logins away from the clients' files and from ours, from reading them to writing them.
+    """Lock the clients' files and ours against other logins, from reading them to writing them.
 
     Raises:
         Refused: another login does not end, or a folder cannot be used.
@@ -60,15 +60,15 @@ def alone(environ: Mapping[str, str]) -> Iterator[None]:
 
 
 class ClientConfig:
-    """One such file, read and not yet changed."""
+    """One such file, as it was read."""
 
     def __init__(self, path: str) -> None:
         """Read the file; one that does not exist is empty.
 
         Raises:
-            Refused: it cannot be read, or is no JSON object, so nothing in it may be touched.
+            Refused: it cannot be read, or is not a JSON object, so it must not be changed.
         """
-        self.path = os.path.realpath(path)  # replacing a link itself would part it from what it points to
+        self.path = os.path.realpath(path)  # otherwise a symbolic link would be replaced by a file
         self._is_linked = os.path.islink(path)
         self._text = ""
         try:
@@ -85,8 +85,8 @@ class ClientConfig:
             )
         try:
             self._body: dict[str, Any] = json.loads(self._text) if self._text.strip() else {}
-            json.dumps(self._body, allow_nan=False)  # what could not be written again, such as 1e999
-            if self._body.get(SECTION, {}) is None:  # to docker and podman the same as none
+            json.dumps(self._body, allow_nan=False)  # fails for values that JSON cannot represent, such as 1e999
+            if self._body.get(SECTION, {}) is None:  # docker and podman treat null like a missing section
                 self._body[SECTION] = {}
             good = isinstance(self._body.get(SECTION, {}), dict) and len(self._text) <= MAX_FILE
         except (ValueError, RecursionError, AttributeError):
@@ -97,7 +97,7 @@ class ClientConfig:
             )
 
     def helper(self, registry: str) -> str | None:
-        """Return the helper that answers for ``registry`` now, or None."""
+        """Return the helper that is configured for ``registry`` now, or None."""
         name: str | None = self._body.get(SECTION, {}).get(registry)
         return name
 
@@ -105,17 +105,17 @@ class ClientConfig:
         """Refuse when another credential helper is configured for ``registry``.
 
         Raises:
-            Refused: it does.
+            Refused: there is one.
         """
         other = self.helper(registry)
         if other is not None and other != HELPER:
             raise ToolError(f"{self.path} has {other!r} as the helper for {registry}; take that entry out first")
 
     def add(self, registry: str) -> bool:
-        """Let our helper answer for ``registry``; return whether the file changed.
+        """Configure our helper for ``registry``; return whether the file changed.
 
         Raises:
-            Refused: it cannot be written, or another helper answers for this registry.
+            Refused: it cannot be written, or another helper is configured for this registry.
         """
         self.refuse_other(registry)
         if self.helper(registry) == HELPER:
@@ -125,7 +125,7 @@ class ClientConfig:
         return True
 
     def remove(self, registry: str) -> bool:
-        """Take our helper away again; return whether the file changed.
+        """Remove our helper again; return whether the file changed.
 
         Raises:
             Refused: it cannot be written.
@@ -142,7 +142,7 @@ class ClientConfig:
         return True
 
     def _write(self) -> None:
-        # docker indents by a tab, podman too; people's own files by what they like.
+        # docker and podman indent by a tab; people's own files may differ.
         found = re.search(r"\{\r?\n([ \t]+)\"", self._text)
         indent = found.group(1) if found else None if self._text.strip() else "\t"
         text = json.dumps(self._body, indent=indent, ensure_ascii=False)
@@ -153,7 +153,7 @@ class ClientConfig:
 
 
 def write_file(path: str, text: str, *, mode: int = atomic_file.PRIVATE, keep_mode: bool = False) -> None:
-    """Write a file whole or not at all, as :func:`authsvc.atomic_file.replace`, and the folders above it.
+    """Write a file atomically (:func:`authsvc.atomic_file.replace`), and create the folders above it.
 
     Raises:
         Refused: it cannot be written.

@@ -1,6 +1,6 @@
 """Finds the credential that each client will use for a registry, in that client's order of files. Read-only.
 
-What each client does was seen with the real programs (docker 28.2, podman 4.3, buildah 1.28, skopeo 1.9):
+The behaviour of each client was observed with the real programs (docker 28.2, podman 4.3, buildah 1.28, skopeo 1.9):
 
 - **docker**, and what shares its configuration (compose, buildx, nerdctl, oras): ``DOCKER_AUTH_CONFIG`` from 28.3 on,
   then one file, ``$DOCKER_CONFIG/config.json`` or ``~/.docker/config.json``. In it a ``credHelpers`` entry for the
@@ -8,7 +8,7 @@ What each client does was seen with the real programs (docker 28.2, podman 4.3, 
 - **podman, buildah, skopeo** read files one after the other until one has a credential (containers-auth.json(5)):
   ``$REGISTRY_AUTH_FILE``, else for podman and buildah ``$DOCKER_CONFIG/config.json``, else
   ``$XDG_RUNTIME_DIR/containers/auth.json``; then ``~/.config/containers/auth.json``, docker's ``config.json`` and
-  ``~/.dockercfg``. In each file ``credHelpers`` comes before ``auths``; ``credsStore`` is not read. A file that is no
+  ``~/.dockercfg``. In each file ``credHelpers`` comes before ``auths``; ``credsStore`` is not read. A file that is not
   JSON ends the search. ``credential-helpers`` in registries.conf can put helpers before the files.
 """
 
@@ -33,21 +33,21 @@ DOCKER, PODMAN, SKOPEO = "docker", "podman and buildah", "skopeo"
 CLIENTS = (DOCKER, PODMAN, SKOPEO)
 
 LICENSE, LOGIN, OTHER_HELPER, UNREADABLE, NOTHING = "license", "login", "helper", "unreadable", "nothing"
-"""What a client uses: the license files, a stored login, another helper; or it fails, or has no login."""
+"""Kinds of credentials: the license files, a stored login, another helper; or an unreadable file, or none."""
 
 DOCKER_VARIABLE = "DOCKER_AUTH_CONFIG"
 MAX_FILE = 4 * 1024 * 1024
 """Longest file that is read, in bytes."""
 
 FILES = "containers-auth.json"
-"""What stands for the files in ``credential-helpers`` of registries.conf."""
+"""The entry for the files in ``credential-helpers`` of registries.conf."""
 
 _HELPERS = re.compile(r"^\s*credential-helpers\s*=\s*\[([^\]]*)\]", re.MULTILINE)
 _TEXT = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 
 
 class Use:
-    """What a client will sign in to the registry with.
+    """The credential with which a client will sign in to the registry.
 
     Attributes:
         client: one of :data:`CLIENTS`.
@@ -60,7 +60,7 @@ class Use:
     def __init__(
         self, client: str, kind: str, source: str = "", name: str = "", login: tuple[str, str] | None = None
     ) -> None:
-        """Take what was found."""
+        """Keep the values."""
         self.client = client
         self.kind = kind
         self.source = source
@@ -68,7 +68,7 @@ class Use:
         self.login = login
 
     def what(self) -> str:
-        """Return what the client does, as the rest of a sentence about it."""
+        """Return what the client does, as the predicate of a sentence."""
         if self.kind == LICENSE:
             return f"uses the license files here, by the helper in {self.source}"
         if self.kind == LOGIN:
@@ -80,7 +80,7 @@ class Use:
         return "has no login"
 
     def to_json(self) -> dict[str, str]:
-        """Return what ``--json`` says of it; never a password."""
+        """Return it for ``--json``, without passwords."""
         return {"client": self.client, "uses": self.kind, "source": self.source, "name": self.name}
 
 
@@ -90,7 +90,7 @@ def uses(registry: str, environ: Mapping[str, str]) -> list[Use]:
 
 
 def sentences(found: Iterable[Use]) -> list[str]:
-    """Return one sentence for all clients that will use the same."""
+    """Return one sentence for all clients that will use the same credential."""
     grouped: dict[str, list[str]] = {}
     for use in found:
         grouped.setdefault(use.what(), []).append(use.client)
@@ -120,10 +120,10 @@ def all_files(environ: Mapping[str, str]) -> list[str]:
 
 
 def files_to_edit(registry: str, environ: Mapping[str, str], usual: Iterable[str]) -> list[str]:
-    """Return the files in which our helper must be named so that every client uses it for ``registry``.
+    """Return the files in which our helper must be configured so that every client uses it for ``registry``.
 
-    These are the ``usual`` ones, and those that hold something for the registry and are read before them: in one
-    file a helper comes before a stored login, so nothing has to be taken out.
+    These are the ``usual`` ones, and those that have an entry for the registry and are read before them: in each file a
+    helper takes precedence over a stored login, so nothing has to be removed.
     """
     wanted = list(usual)
     for client in CLIENTS[1:]:
@@ -138,7 +138,7 @@ def files_to_edit(registry: str, environ: Mapping[str, str], usual: Iterable[str
 def holds_something(path: str, registry: str) -> bool:
     """Whether a file has a helper or a login for ``registry``, or has no readable content.
 
-    A file that this user may not open has nothing for them.
+    A file that this user may not open does not count.
     """
     try:
         body = _read(path)
@@ -197,7 +197,7 @@ def _helper(client: str, name: str, source: str) -> Use:
 
 
 def _login(auths: Mapping[str, Any], registry: str) -> tuple[str, str] | None:
-    """Return user name and password of the entry for ``registry``, each empty when it is not stored in clear."""
+    """Return user name and password of the entry for ``registry``; each is empty unless it is stored in clear text."""
     for key in sorted(auths, key=lambda key: key != registry):
         entry = auths[key]
         if _key(key) != registry or not isinstance(entry, dict):
@@ -230,7 +230,7 @@ def _runtime_file(environ: Mapping[str, str]) -> str:
 
 
 def _registries_conf(client: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
-    """Return ``credential-helpers`` and the file that sets them; the files alone when none does."""
+    """Return ``credential-helpers`` and the file that sets them; by default only the files."""
     home = home_folder(environ)
     named = environ.get("CONTAINERS_REGISTRIES_CONF") if client == PODMAN else None  # skopeo does not read it
     own = os.path.join(home, ".config", "containers", "registries.conf")
@@ -265,7 +265,7 @@ def _read(path: str) -> dict[str, Any]:
     """
     try:
         with open(path, "rb") as file:
-            text = file.read(MAX_FILE + 1).decode("utf-8")  # with a byte-order mark no client could use it
+            text = file.read(MAX_FILE + 1).decode("utf-8")  # clients cannot use a file with a byte-order mark
     except FileNotFoundError:
         return {}
     except OSError as error:

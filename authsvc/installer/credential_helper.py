@@ -1,8 +1,8 @@
 """``docker-credential-authsvc``: the credential helper protocol of docker, with license files as the store.
 
 The protocol is that of docker/docker-credential-helpers ``credentials/credentials.go``: one word on the command line,
-a body on standard input, answers **and errors** on standard output, exit code 0 or 1. The texts of the errors are
-compared by clients, so they are those of that project to the letter.
+a body on standard input, answers **and errors** on standard output, exit code 0 or 1. Clients compare the texts of
+errors, so they are exactly those of that project.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 PROGRAM = "docker-credential-authsvc"
 HELPER = "authsvc"
-"""What ``credHelpers`` calls it: the program's name behind ``docker-credential-``."""
+"""Its name in ``credHelpers``: the program's name after ``docker-credential-``."""
 
 USERNAME = "license"
-"""Sent beside the registry token; the server ignores it (protocol notes B4: never ``<token>``)."""
+"""User name sent with the registry token; the server ignores it (protocol notes B4: never ``<token>``)."""
 
 NOT_FOUND = "credentials not found in native keychain"
 NO_SERVER = "no credentials server URL"
 MAX_INPUT = 64 * 1024
-"""Most that is read from standard input, in bytes."""
+"""Most bytes that are read from standard input."""
 
 
 def main() -> int:
@@ -90,10 +90,10 @@ def get(server: str, environ: Mapping[str, str], now: float) -> str:
 
 
 def store(body: str, environ: Mapping[str, str], now: float) -> None:
-    """Accept what is held already. Everything else would seem to be kept and be lost, so it is refused.
+    """Accept credentials that exist already. Others are refused, since they would seem to be stored but would be lost.
 
     Raises:
-        Refused: not the credentials that ``get`` would return.
+        Refused: they are not the credentials that ``get`` would return.
     """
     try:
         given = json.loads(body)
@@ -113,7 +113,7 @@ def store(body: str, environ: Mapping[str, str], now: float) -> None:
 
 
 def erase(server: str, environ: Mapping[str, str], now: float) -> None:
-    """Leave the license file where it is, and say so: ``docker logout`` asks for several spellings of a host."""
+    """Keep the license file, and print that: ``docker logout`` calls this for several spellings of a host."""
     wanted = server.strip()
     if not wanted:
         raise ToolError(NO_SERVER)
@@ -137,7 +137,7 @@ def _input() -> str:
 
 
 def _tell(problems: list[str]) -> None:
-    """Tell a person; clients pass standard error through and read only standard output."""
+    """Print a message for the user; clients pass standard error through and read only standard output."""
     for problem in problems:
         sys.stderr.write(f"{PROGRAM}: {printable(problem)}\n")
 

@@ -22,7 +22,7 @@ _SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
 def docker_config(licenses: Sequence[InstalledLicense]) -> str:
-    """Return a ``config.json`` that signs in with the licenses; ``DOCKER_AUTH_CONFIG`` takes the same text."""
+    """Return a ``config.json`` with the licenses as logins; ``DOCKER_AUTH_CONFIG`` has the same format."""
     auths = {registry: {"auth": _basic(secret)} for registry, secret in _secrets(licenses).items()}
     return json.dumps({"auths": auths}, indent=2)
 
@@ -32,8 +32,8 @@ def pull_secret(licenses: Sequence[InstalledLicense], namespace: str | None, nam
 
     Args:
         licenses: at least one; for one registry or several, and at most 8 for each.
-        namespace: where the pods run; None leaves it to kubectl's context.
-        name: of the secret; None makes one of the first app's name.
+        namespace: of the pods; None for that of kubectl's context.
+        name: of the secret; None to derive it from the first app's name.
 
     Raises:
         Refused: a name that Kubernetes would refuse.
@@ -74,7 +74,7 @@ def provider_config(licenses: list[InstalledLicense], program: str, seconds: int
     """Return a kubelet ``CredentialProviderConfig``; JSON is YAML, and kubelet reads both.
 
     Args:
-        licenses: whose images kubelet shall ask about.
+        licenses: for whose images kubelet should call the program.
         program: file name of this program in kubelet's folder of providers.
         seconds: until the first of the licenses ends.
     """
@@ -92,13 +92,13 @@ def provider_config(licenses: list[InstalledLicense], program: str, seconds: int
 
 
 def image_patterns(license_: InstalledLicense) -> list[str]:
-    """Return what kubelet matches images with: registry and path prefix of the app, native and pulled through."""
+    """Return kubelet's patterns for images: registry and path prefix of the app, native and pulled through."""
     app = license_.says["app"]
     return [f"{license_.registry}/{app}", f"{license_.registry}/proxy/{app}"]
 
 
 def hosts_toml(registry: str, *, plain_http: bool, ca_file: str | None) -> str:
-    """Return containerd's ``hosts.toml`` of the registry: where it is, and that nothing is pushed there."""
+    """Return containerd's ``hosts.toml`` of the registry, with its URL, and without permission to push."""
     server = f"{'http' if plain_http or host.is_loopback(registry) else 'https'}://{registry}"
     lines = [f"server = {_toml(server)}", "", f"[host.{_toml(server)}]", '  capabilities = ["pull", "resolve"]']
     if ca_file is not None:

@@ -1,9 +1,9 @@
 """Verifies ES256 signatures (ECDSA with P-256 and SHA-256, RFC 7518 §3.4) in pure Python.
 
-License files are checked wherever they are read, and on every pull by the credential helper: a library that may be
-missing, or takes longer to import than the check itself, would make the answer depend on the machine. Only public
-values are computed with, so constant time does not matter. The steps are those of FIPS 186-5 §6.4.2; points are
-Jacobian, ``(X, Y, Z)`` for ``(X / Z², Y / Z³)``, with ``Z = 0`` for the point at infinity.
+License files are checked wherever they are read, and on every pull by the credential helper: a library may be missing,
+or take longer to import than the check itself. Only public values are used, so constant time does not matter. The steps
+are those of FIPS 186-5 §6.4.2; points are Jacobian, ``(X, Y, Z)`` for ``(X / Z², Y / Z³)``, with ``Z = 0`` for the
+point at infinity.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Point = tuple[int, int, int]
 
 else:
-    # What hashlib falls back to. hashlib itself loads OpenSSL first, which takes longer than the whole check.
+    # The fallback of hashlib. hashlib itself loads OpenSSL first, which takes longer than the whole check.
     try:
         from _sha2 import sha256  # from Python 3.12 on
     except ImportError:

@@ -1,7 +1,7 @@
 """The logins that clients have for a registry before ``authsvc-license login`` replaces them by a license.
 
 The author of a license file chooses its registry. Without a checked signature it must not take over the login of
-another registry, nor one that everybody pulls from without a login.
+another registry, nor a public one that is used without a login.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _PROGRAM = re.compile(r"[0-9A-Za-z._-]+", re.ASCII)
 
 
 def existing(license_: InstalledLicense, environ: Mapping[str, str]) -> list[str]:
-    """Return what each client uses for the license's registry until now, but for logins with this very license.
+    """Return what each client uses for the license's registry now, except logins with this same license.
 
-    What a variable or podman's registries.conf says stays in use, so it is not replaced.
+    Logins from a variable or podman's registries.conf are not replaced, so they are not included.
     """
     found = []
     for use in client_files.uses(license_.registry, environ):
@@ -56,7 +56,7 @@ def refuse_unverified(license_: InstalledLicense, found: list[str]) -> None:
         found: what :func:`existing` returned.
 
     Raises:
-        Refused: it has, or is.
+        Refused: one of these is true.
     """
     if license_.key is not None or not (found or license_.registry in PUBLIC_REGISTRIES):
         return
@@ -69,7 +69,7 @@ def refuse_unverified(license_: InstalledLicense, found: list[str]) -> None:
 
 
 def _store_has(use: client_files.Use, registry: str, environ: Mapping[str, str]) -> bool:
-    """Whether docker's credential store has a login: its list of ``auths`` says so, else the store is asked."""
+    """Whether docker's credential store has a login, according to the list of ``auths``, or else to the store."""
     if client_files.holds_something(use.source, registry):
         return True
     program = shutil.which(f"docker-credential-{use.name}", path=environ.get("PATH"))

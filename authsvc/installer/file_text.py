@@ -1,9 +1,9 @@
-"""Text files as people have them: UTF-8 with or without a byte-order mark, and the UTF-16 of Windows PowerShell."""
+"""Reads text files in UTF-8 with or without a byte-order mark, and in the UTF-16 of Windows PowerShell."""
 
 from __future__ import annotations
 
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-"""What a file may begin with, and how it is encoded then; of ``codecs``, whose import costs each pull its start."""
+"""Byte-order marks with their encodings; copied from ``codecs``, whose import would delay each pull."""
 
 
 def decoded(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The name of a registry as clients spell it, brought to the one form that a license file has."""
+"""Normalises the name of a registry, as clients spell it, to the form in license files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REGISTRY = re.compile(
 
 
 def normalise(server: str) -> str:
-    """Return ``host[:port]`` in lower case of any form that clients send.
+    """Return ``host[:port]`` in lower case for any form that clients send.
 
     docker and podman send ``host:port``, crane ``host/repository`` first, nerdctl all of ``https://host:443``,
     ``http://host:443`` and ``host``, Docker Hub is ``https://index.docker.io/v1/`` (protocol notes C1). A port of 443
@@ -36,7 +36,7 @@ def is_registry(text: str) -> bool:
 
 
 def split(server: str) -> tuple[str, str]:
-    """Return ``host[:port]`` as :func:`normalise` does, and the path behind it without slashes around it."""
+    """Return ``host[:port]`` in the form of :func:`normalise`, and the path after it without slashes around it."""
     text = server.strip()
     _, scheme, rest = text.partition("://")
     authority, _, path = (rest if scheme else text).partition("/")

@@ -1,6 +1,6 @@
 """Finds images in files: a list, a compose file, rendered manifests, Helm values, a kustomization.
 
-Each image comes with its line. What is or may be an image and cannot be asked about is named with the reason, so that
+Each image comes with its line. An image, or possible image, that cannot be checked is listed with the reason, so that
 nothing is left out silently.
 """
 
@@ -19,20 +19,20 @@ MAX_INPUT = 5 * 1024 * 1024
 _LINE = re.compile(r"\r\n|\r|\n")
 _IPV6_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]+)?/", re.ASCII)
 _YAML_BEGINS = set("{}[]\"'&*!|>%@`,?-")
-"""Characters that begin no image, and begin something else than a plain text in YAML."""
+"""Characters that no image begins with, and with which YAML that is not a plain text begins."""
 
 
 def find_images(data: bytes, source: str, registry: str, max_nodes: int | None = None) -> list[NamedImage]:
-    """Return what is named in a file, in its order.
+    """Return the images in a file, in its order.
 
     Args:
         data: the content.
         source: name of the file, for messages.
         registry: ``host[:port]`` of the license; its images are recognised in any text.
-        max_nodes: most values of YAML that are read; None for as many as the tools take.
+        max_nodes: most values of YAML that are read; None for the limit of the tools.
 
     Raises:
-        Refused: nothing is named, it is too long, or it is not text.
+        Refused: it names no image, is too long, or is not text.
     """
     text = _decode(data, source)
     found = _list(text, source)

@@ -1,8 +1,8 @@
 """The vendors' public keys that this machine trusts: given on the command line, or kept in the two key folders.
 
-Never from a URL in the license itself: a forger would name their own. And never under a name that
-the key's file chooses: a key's ``kid`` is its RFC 7638 thumbprint, or the file is refused. A key is bound to the
-registry that its file names; a file from before there was such a member is bound by ``authsvc-license login``.
+Never from a URL in the license itself: a forger would name their own. And never under an arbitrary name: if a key's
+``kid`` is not its RFC 7638 thumbprint, the file is refused. A key is bound to the registry that its file names; a file
+from before there was such a member is bound by ``authsvc-license login``.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MAX_FILE = 256 * 1024
 """Longest key file that is read, in bytes."""
 
 _SPKI_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
-"""What stands before the point in a P-256 SubjectPublicKeyInfo (RFC 5480 §2): always the same 26 bytes."""
+"""The bytes before the point in a P-256 SubjectPublicKeyInfo (RFC 5480 §2): always the same 26 bytes."""
 
 
 class TrustedKeys:
     """Public keys by their ``kid``."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without keys."""
         self._keys: dict[str, TrustedKey] = {}
 
     def __len__(self) -> int:
@@ -51,7 +51,7 @@ class TrustedKeys:
         return [key for key in self._keys.values() if registry in key.registries]
 
     def beside(self, key: TrustedKey) -> list[TrustedKey]:
-        """Return all keys of the files that hold ``key``, itself included."""
+        """Return all keys of the files that contain ``key``, including itself."""
         return [one for one in self._keys.values() if set(one.paths) & set(key.paths)]
 
     def add(self, text: str, path: str = "") -> None:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 API_VERSION, REQUEST = "credentialprovider.kubelet.k8s.io/v1", "CredentialProviderRequest"
 
 MAX_CACHE = 3600
-"""Longest that kubelet may keep an answer, in seconds: a file that was replaced is used after an hour at most."""
+"""Longest that kubelet may keep an answer, in seconds: a replaced file is used after an hour at most."""
 
 
 def answer(request: str, environ: Mapping[str, str], now: float) -> tuple[str, list[str]]:
     """Return the response to kubelet's ``request``, both JSON, and what kubelet's log shall say about the files.
 
     Raises:
-        Refused: not such a request, or no license here is for that image.
+        Refused: it is not such a request, or there is no license for that image.
     """
     try:
         body = json.loads(request)

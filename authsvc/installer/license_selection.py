@@ -1,6 +1,6 @@
-"""Which of the license files on this machine a client gets: all that are in force for the registry, or for one app.
+"""Selects the license files that a client gets: all valid ones for the registry, or for one app.
 
-Clients keep one credential per registry and licenses are for one app each, so the tokens of several are handed over
+Clients have one credential per registry and each license is for one app, so the tokens of several are returned
 together, joined by dots; the server grants what each of them grants.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 JOINT = "."
-"""Stands between the registry tokens of several licenses; no token contains it."""
+"""Separates the registry tokens of several licenses; no token contains it."""
 
 MAX_JOINED = 8
 """Most licenses that the server accepts in one password."""
@@ -26,8 +26,8 @@ class Selection:
     """The licenses that a client gets for a registry.
 
     Attributes:
-        licenses: those whose tokens are handed over; none when no file here is for the registry.
-        omitted: further ones in force, which did not fit.
+        licenses: those whose tokens are returned; empty when there is no file for the registry.
+        omitted: further valid ones, which did not fit.
     """
 
     def __init__(self, licenses: list[InstalledLicense], omitted: list[InstalledLicense]) -> None:
@@ -47,7 +47,7 @@ def joined(licenses: Iterable[InstalledLicense]) -> str:
 
 
 def select(held: Iterable[InstalledLicense], server: str, now: float) -> Selection:
-    """Return the licenses that answer for ``server``: a registry, or an image or repository in it.
+    """Return the licenses for ``server``: a registry, or an image or repository in it.
 
     1. Of several files for one license the newest that is in force counts.
     2. When ``AUTHSVC_LICENSE`` names a license for an app, those for that app in the other places do not count.

@@ -1,6 +1,6 @@
 """The license files on this machine: their paths and contents.
 
-What a file says is read here and not yet believed: its registry decides where the token is sent. Commands get their
+Files are only read here, not verified: the registry in a file decides where its token is sent. Commands get their
 licenses from :mod:`authsvc.installer.verification`, which checks the signature.
 """
 
@@ -32,7 +32,7 @@ PROXY = "proxy"
 """First component of every pulled-through repository; the app's slug is the second."""
 
 UNCHECKED = 4
-"""Exit code for a license whose signature could not be checked, since its key is not here."""
+"""Exit code for a license whose signature could not be checked, since its key is not on this machine."""
 
 _TOKEN_ID = re.compile(r"asv_lic_([0-9A-Za-z]+)_", re.ASCII)
 _TEXTS = ("id", "app", "customer", "type", "issued_at", "expires_at", "registry", "registry_token")
@@ -57,7 +57,7 @@ class InstalledLicense:
     """A license file that was read.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         text: the file.
         says: the ``license`` object.
         key: the vendor's key that made the signature; None when it was not checked.
@@ -96,7 +96,7 @@ class InstalledLicense:
 
     @property
     def age(self) -> tuple[str, str, float]:
-        """What makes one file newer than another: when it was made, when it ends, when it came here."""
+        """Sort key for the newest file: when the license was made, when it ends, when the file was stored here."""
         try:
             came = os.stat(self.path).st_mtime
         except OSError:
@@ -163,7 +163,7 @@ def check_form(says: dict[str, Any]) -> None:
 
 
 def find(environ: Mapping[str, str]) -> tuple[list[InstalledLicense], list[str]]:
-    """Return the license files that are held here, and a sentence about each that could not be used."""
+    """Return the license files on this machine, and a sentence about each that could not be used."""
     held, problems = [], []
     for path, named in _paths(environ):
         try:

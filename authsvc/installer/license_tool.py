@@ -189,7 +189,7 @@ def _preflight(options: argparse.Namespace) -> int:
 
 
 def _selected_with(license_: InstalledLicense) -> Selection:
-    """Return the licenses that clients send once ``license_`` is logged in: itself, with those that are held here."""
+    """Return the licenses that clients send once ``license_`` is logged in: itself, and those on this machine."""
     from authsvc.installer.license_selection import left_out, select
     from authsvc.installer.verification import usable
 
@@ -212,7 +212,7 @@ def _server(license_: InstalledLicense, options: argparse.Namespace, login: tupl
 
 
 def _opened(path: str) -> InstalledLicense:
-    """Return a license file that may be used; what there is to say about it goes to standard error."""
+    """Return a license file that may be used; print messages about it to standard error."""
     license_, notes = open_license(path, os.environ)
     _warn(notes)
     return license_
@@ -253,7 +253,7 @@ def _say(text: str) -> None:
 
 
 def _print_document(text: str) -> None:
-    """Print what another program reads, as it is."""
+    """Print a document for another program, unchanged."""
     print(text)
 
 
@@ -262,7 +262,7 @@ def _print_json(value: Any) -> None:
 
 
 def _options() -> argparse.Namespace:
-    """Return what was typed. argparse alone would not take images that stand behind an option."""
+    """Return the parsed arguments. argparse alone would not accept images after an option."""
     parser = _parser()
     options, rest = parser.parse_known_args()
     unknown = rest if not hasattr(options, "images") else [word for word in rest if word[0:1] == "-" != word]

@@ -108,7 +108,7 @@ def serve(layout: Layout, environ: Mapping[str, str], sockets: ListeningSockets,
 
 
 def serve_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment from which serve loads its settings: what it needs of ours, without rendered settings."""
+    """Return the environment from which serve loads its settings: the needed part of ours, less rendered settings."""
     passed = {name: value for name, value in environ.items() if name in _PASSED_ON or name.startswith(_FOR_SERVE)}
     return {**without_rendered(passed), "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc)}
 

@@ -132,7 +132,7 @@ def _disks(settings: Settings, say: Callable[[str], None]) -> Iterator[DiskWatch
 
 
 def _check(options: UpOptions, environ: Mapping[str, str]) -> Settings:
-    """Refuse what serve would refuse, before anything is written or started; return its settings."""
+    """Make the checks of serve's start, before anything is written or started; return its settings."""
     layout = data_dir.check(options.data_dir)
     site = _site(options, environ, layout, ANY_INSIDE)
     check(layout, site, environ)

@@ -30,7 +30,7 @@ RETRY = 5.0
 """Seconds between attempts to renew a leaf when it did not work."""
 
 LOOK = 1.0
-"""Seconds between two looks whether a renewal was requested."""
+"""Seconds between two checks whether a renewal was requested."""
 
 HEARTBEAT_INTERVAL = timedelta(seconds=5)
 """Between two heartbeats of a worker in Redis."""

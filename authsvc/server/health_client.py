@@ -17,11 +17,11 @@ MAX_ANSWER = 1024 * 1024
 
 
 async def read_health(control_socket: Path, deadline: float = DEADLINE) -> dict[str, Any]:
-    """Return what ``/readyz`` of the server with this control socket says, ready or not.
+    """Return the answer of ``/readyz`` of the server with this control socket, ready or not.
 
     Raises:
         NotFound: no server listens there.
-        Conflict: it does not say how it is.
+        Conflict: it does not report its health.
     """
     address = await inside_address(control_socket)
     try:

@@ -1,6 +1,6 @@
 """The parent's side of its key service: starts it, restarts it, and hands it the channel of each worker.
 
-A channel outlives the key service. The parent keeps a copy of the far end, which it never reads, and hands it to the
+A channel outlives the key service. The parent keeps a copy of the other end, which it never reads, and passes it to the
 next key service: a worker needs no new channel, and a request that was sent meanwhile is answered by the next one.
 """
 
@@ -36,7 +36,7 @@ class KeyServiceProcess:
     """Keeps one key service running.
 
     Attributes:
-        directory: where the keys are.
+        directory: folder of the keys.
         log_level: of its log.
         logger: the server's.
         on_death: called when it ended without being asked to.
@@ -121,7 +121,7 @@ class KeyServiceProcess:
         return _hear(control, health), kill_when_hung(process, health, hung)
 
     async def _start(self, control: socket.socket) -> asyncio.subprocess.Process:
-        # Not the settings: it needs neither Redis nor anything else that they tell.
+        # Without the settings: it needs neither Redis nor any other of their values.
         environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "authsvc.server.key_service"),

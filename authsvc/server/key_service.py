@@ -269,7 +269,7 @@ def stop_signals() -> asyncio.Event:
 
 
 def not_counted(_lost: int) -> None:
-    """Take note of lost log lines: this process has no metrics of its own, and the log says it itself."""
+    """Ignore the number of lost log lines: this process has no metrics, and the log reports them."""
 
 
 def main() -> None:

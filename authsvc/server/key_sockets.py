@@ -1,4 +1,4 @@
-"""The key service in a container of its own: it listens on unix sockets that the other containers mount.
+"""The key service in a separate container: it listens on unix sockets that the other containers mount.
 
 One socket serves workers and the command line. Another one takes administration (create, install and rotate keys); only
 the containers of ``authsvc init`` and ``authsvc keys`` mount it, so that a worker cannot change keys.
@@ -22,7 +22,7 @@ IDLE_DEADLINE = 30.0
 """Seconds that a connection may be silent."""
 
 MAX_CONNECTIONS = 64
-"""Connections to one socket at the same time; one more closes the oldest, so that nobody can occupy all of them."""
+"""Connections to one socket at the same time; one more closes the oldest, so that no client can occupy all of them."""
 
 SOCKET_RATE, SOCKET_BURST = 2000.0, 4000.0
 """Operations per second of all connections of one user, and how many at once: an import takes two for each license.
@@ -36,7 +36,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 @asynccontextmanager
 async def listening(service: KeyService, path: Path, *, administration: bool = False) -> AsyncIterator[None]:
-    """Serve those who connect at ``path`` while the context lasts.
+    """Serve connections at ``path`` while the context lasts.
 
     Only processes of the same user or with the same group are served, as the kernel knows them (SO_PEERCRED, unix(7)).
 
@@ -104,9 +104,9 @@ async def serve_sockets(directory: Path, users: Path, administration: Path | Non
 
     Args:
         directory: where the keys are.
-        users: where workers and the command line connect.
-        administration: where keys are changed; None for nowhere.
-        log_level: the least level that is logged.
+        users: socket for workers and the command line.
+        administration: socket for changes of keys; None for no such socket.
+        log_level: the lowest level that is logged.
 
     Raises:
         SetupRefused: a socket cannot be made.

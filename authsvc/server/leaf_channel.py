@@ -1,9 +1,9 @@
 """How a worker gets its certificate: JSON lines over a socket pair to the supervising parent.
 
-The worker makes a key and sends the public half; the parent, which alone has the root key, sends a certificate and
-what else the worker must know. No private key ever crosses. The worker also sends heartbeats, and says when it serves
-with a certificate. The end of the channel is the end of the parent. An answer carries the number of its question: one
-that comes after its deadline must not be taken for the answer to the next.
+The worker makes a key and sends the public half; the parent, the only process with the root key, sends a certificate
+and further data for the worker. Private keys are never sent. The worker also sends heartbeats, and says when it serves
+with a certificate. The end of the channel is the end of the parent. An answer carries the number of its question: a
+late one must not be taken for the answer to the next question.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ ANSWER_DEADLINE = 5.0
 
 @frozen
 class CertificateReply:
-    """What the parent gives a worker.
+    """The reply of the parent to a worker.
 
     Attributes:
         certificate: for the worker's public key, in PEM, or None when it did not ask for one.
@@ -96,7 +96,7 @@ class LeafIssuer:
                     await writer.drain()
                 on_leaf()
         except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
-            return  # the worker is gone, or sends what no worker sends; the supervisor sees it end
+            return  # the worker is gone, or sent an invalid line; the supervisor notices its end
         finally:
             writer.close()
 
@@ -128,7 +128,7 @@ class LeafRequester:
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deadline: float) -> None:
-        """Talk over an open channel, with ``deadline`` seconds for an answer."""
+        """Use an open channel, with ``deadline`` seconds for an answer."""
         self.gone = asyncio.Event()
         self._reader = reader
         self._writer = writer
@@ -161,14 +161,14 @@ class LeafRequester:
         return await self._ask(None)
 
     async def send_heartbeats(self, interval: float) -> None:
-        """Tell the parent every ``interval`` seconds that the event loop runs, until the parent is gone."""
+        """Send the parent a heartbeat from the event loop every ``interval`` seconds, until the parent is gone."""
         with suppress(ConnectionError):
             while True:
                 await self._send({"heartbeat": True})
                 await asyncio.sleep(interval)
 
     async def tell_ready(self) -> None:
-        """Tell the parent that this worker serves with a certificate.
+        """Notify the parent that this worker serves with a certificate.
 
         Raises:
             ConnectionError: the parent is gone.
@@ -176,7 +176,7 @@ class LeafRequester:
         await self._send({"ready": True})
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the channel."""
         self._receiving.cancel()
         await asyncio.gather(self._receiving, return_exceptions=True)
         self._writer.close()
@@ -204,7 +204,7 @@ class LeafRequester:
         await self._writer.drain()
 
     async def _receive(self) -> None:
-        """Hand every answer to the request that waits for it, until the channel ends."""
+        """Pass every answer to the request that waits for it, until the channel ends."""
         try:
             while line := await self._reader.readline():
                 answer = json.loads(line)

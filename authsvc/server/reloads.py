@@ -20,7 +20,7 @@ class ReloadResult:
 
 @define
 class Reloads:
-    """Collects requests to replace the workers; those that come together are met by one replacement.
+    """Collects requests to replace the workers; simultaneous requests are met by one replacement.
 
     Attributes:
         wanted: set while a request waits for a replacement to begin.

@@ -1,4 +1,4 @@
-"""Listens on a unix socket that is private before it can be seen, and in place at once."""
+"""Listens on a unix socket that is private before it becomes visible, and replaces an old one atomically."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ def unix_listener(
     """Yield a listening socket that does not block, and remove it at the end.
 
     Args:
-        path: where it listens; a socket that is there is replaced.
+        path: that it listens on; an existing socket is replaced.
         mode: permissions of the socket.
         kind: of the socket.
         backlog: connections that wait in the kernel.

@@ -57,10 +57,10 @@ class Inherited:
 
 @frozen
 class Given:
-    """What the parent writes to a worker's standard input besides its settings.
+    """What the parent writes to a worker's standard input in addition to its settings.
 
     Attributes:
-        guess_key: what wrong passwords are recognised under.
+        guess_key: key of the digests by which wrong passwords are recognised.
         event_bearers: SHA-256 of each bearer that the registry may show with its events.
         nginx_secrets: SHA-256 of each secret that nginx may show for pulls of linked registries.
     """

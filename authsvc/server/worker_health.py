@@ -5,11 +5,11 @@ Silence alone is not proof: on a loaded machine a healthy worker may not get the
 
 - stopped (SIGSTOP, a debugger): it hangs;
 - it has used :data:`BUSY` seconds of processor time since the last heartbeat: a loop that does not end;
-- it has slept at every look, without using any: it waits for something that does not come;
+- it was asleep at every check, without using any: it waits for an event that does not occur;
 - anything else (it waits for the processor, or for the disk while the machine swaps): not yet, until :data:`PATIENCE`.
 
 Time in which the parent itself did not run does not count: after a SIGSTOP of the parent, or when the whole machine
-was suspended, each look adds at most :data:`LONGEST_STEP`, and heartbeats that arrived meanwhile are read first.
+was suspended, each check adds at most :data:`LONGEST_STEP`, and heartbeats that arrived meanwhile are read first.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ HEARTBEAT = 1.0
 """Seconds between two heartbeats of a worker."""
 
 LOOK = 0.5
-"""Seconds between two looks of the parent."""
+"""Seconds between two checks of the parent."""
 
 LONGEST_STEP = 2 * LOOK
-"""Seconds of silence that one look adds at most."""
+"""Most seconds of silence that one check adds."""
 
 SILENCE = 5.0
 """Seconds without a heartbeat before the kernel is asked."""
@@ -35,7 +35,7 @@ BUSY = 4.0
 """Seconds of processor time after which an event loop that sent no heartbeat is blocked."""
 
 PATIENCE = 60.0
-"""Seconds without a heartbeat that nothing excuses."""
+"""Seconds without a heartbeat after which a worker counts as hung in any case."""
 
 START_PATIENCE = 120.0
 """The same before the first heartbeat, while a worker starts."""
@@ -49,7 +49,7 @@ _TICKS_PER_SECOND = 100
 
 @frozen
 class ThreadState:
-    """What the kernel says about a thread.
+    """The state of a thread as reported by the kernel.
 
     Attributes:
         letter: its state as in proc(5): ``R`` running or runnable, ``S`` sleeping, ``D`` in the disk, ``T`` stopped.
@@ -77,7 +77,7 @@ def main_thread(pid: int) -> ThreadState | None:
 
 @define
 class WorkerHealth:
-    """Judges one worker by its heartbeats and by what the kernel says about it.
+    """Judges one worker by its heartbeats and by its state in the kernel.
 
     Attributes:
         look_at: returns the state of the worker's main thread.

@@ -144,7 +144,7 @@ class RedisThrottle:
         return Admission(bool(repeated), float(wait), bool(known))
 
     async def right(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
-        """Settle an admitted attempt that was right: nothing is counted, its pair starts over, its network is known."""
+        """Settle an admitted attempt that was right: do not count it, reset its pair, and make its network known."""
         await self._settled(attempt, admission, _AttemptOutcome.RIGHT, now)
 
     async def wrong(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
