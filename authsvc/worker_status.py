@@ -7,7 +7,7 @@ from attrs import frozen
 DATA_VERSION = 1
 """Which derived data a worker of this version writes beside records: 0 none, 1 the entries of the ordered indexes."""
 
-SEEN_WITHIN = timedelta(seconds=20)
+SEEN_WITHIN = timedelta(seconds=30)
 """A worker without a heartbeat for this long counts as gone."""
 
 
