@@ -5,14 +5,14 @@ Rule 2: repeats are grouped and recorded together: first after two seconds, then
 five minutes. A silence of the same length resets the interval.
 Rule 3: repeats of fully granted tokens, which are rarely looked up, are recorded after an hour and then once a day;
 only a day of silence resets the interval.
-Rule 4: with a proven identity, an entry keeps as many request ids as it has room for, because each was shown to a
-user; for fully granted tokens it keeps the first and the last.
+Rule 4: with a proven identity, an entry keeps as many request ids as it has room for, because each was shown to a user;
+for fully granted tokens it keeps the first and the last.
 Rule 5: before identity is proven, all requests from one /24 or /64 with the same cause are one group, and the number of
-causes per network is limited, since an attacker can vary them. Rule 6: the number of groups that a subject may begin is
-limited, with a few more every minute. Beyond that its requests are grouped by outcome, with a few examples: a caller
-that varies its requests fills the audit no faster than others. Rule 7: memory is bounded. When no more groups fit, new
-decisions are grouped by app and outcome, with a few examples: the entry has less detail, and every decision is still
-counted.
+causes per network is limited, since an attacker can vary them.
+Rule 6: the number of groups that a subject may begin is limited, with a few more every minute. Beyond that its requests
+are grouped by outcome, with a few examples: a caller that varies its requests fills the audit no faster than others.
+Rule 7: memory is bounded. When no more groups fit, new decisions are grouped by app and outcome, with a few examples:
+the entry has less detail, and every decision is still counted.
 """
 
 import heapq

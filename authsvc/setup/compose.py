@@ -3,7 +3,8 @@
 Rule 1: names and paths here are those of compose.yaml, and nowhere else in the program.
 Rule 2: a service gets a folder, which is a volume that only it and ``init`` mount: nginx has no access to the
 registry's secret, only ``init`` and authsvc have access to the token root, and only the key service has access to its
-keys. Rule 3: only files are created: every folder is a volume, made by the image with its owner and mode.
+keys.
+Rule 3: only files are created: every folder is a volume, made by the image with its owner and mode.
 """
 
 import hashlib

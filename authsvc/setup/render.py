@@ -1,8 +1,9 @@
 """Renders the configuration of the registry, redis, nginx and authsvc from values.
 
 Rule 1: every value is written with the quoting filter of the configuration's language; a value without one is an error
-here, not a surprise in the file. Rule 2: this module does not depend on the paths of files or on the processes that
-read them, so compose and ``authsvc up`` use the same functions.
+here, not a surprise in the file.
+Rule 2: this module does not depend on the paths of files or on the processes that read them, so compose and
+``authsvc up`` use the same functions.
 """
 
 import json

@@ -7,8 +7,8 @@ was read while that connection existed, and for which no change was reported sin
 Rule 1: a record is current only while the connection has proven within the last two seconds that nothing is missing.
 Rule 2: a reported change removes the record, and the result of a read that was in flight at that moment is not cached.
 Rule 3: while the store is unavailable, a record that is no longer current is used for a minute after the last proof
-(design #13). A reported change ends that, too, whichever answer arrives last. Rule 4: the absence of a record is never
-cached.
+(design #13). A reported change ends that, too, whichever answer arrives last.
+Rule 4: the absence of a record is never cached.
 """
 
 from collections import OrderedDict
