@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from authsvc.tenancy.patterns import PROXY, is_pattern
+from authsvc.tenancy.patterns import PROXY, is_pattern, matches_glob
 
 STAR, ONE = "*", "?"
 """Any text within one component, and any one character of it."""
@@ -136,21 +136,7 @@ def _covers(wide: str, narrow: str) -> bool:
     """Whether a glob of one component matches all that another does: a star is covered by a star alone."""
     if wide == narrow or _is_literal(wide):
         return wide == narrow
-    at = item = 0
-    star_at, taken = -1, 0
-    while item < len(narrow):
-        if at < len(wide) and wide[at] == STAR:
-            star_at, taken = at, item
-            at += 1
-        elif at < len(wide) and (wide[at] == narrow[item] or (wide[at] == ONE and narrow[item] != STAR)):
-            at += 1
-            item += 1
-        elif star_at >= 0:
-            taken += 1
-            at, item = star_at + 1, taken
-        else:
-            return False
-    return all(rest == STAR for rest in wide[at:])
+    return matches_glob(wide, narrow, star=STAR, same=lambda one, other: one == other or (one == ONE and other != STAR))
 
 
 def _overlaps(one: str, other: str) -> bool:

@@ -66,7 +66,7 @@ def matches(pattern: str, components: Sequence[str]) -> bool:
     wanted: list[str] = pattern.split("/")
     if wanted[-1] == "**":  # at the end: at least one component
         wanted[-1:] = ["*", "**"]
-    return _glob(wanted, components, star="**", same=_component_matches)
+    return matches_glob(wanted, components, star="**", same=_component_matches)
 
 
 def covers_native(pattern: str, rest: Sequence[str]) -> bool:
@@ -80,10 +80,10 @@ def covers_proxied(pattern: str, upstream: str, rest: Sequence[str]) -> bool:
 
 
 def _component_matches(pattern: str, component: str) -> bool:
-    return _glob(pattern, component, star="*", same=str.__eq__)
+    return matches_glob(pattern, component, star="*", same=str.__eq__)
 
 
-def _glob(pattern: Sequence[str], items: Sequence[str], *, star: str, same: Callable[[str, str], bool]) -> bool:
+def matches_glob(pattern: Sequence[str], items: Sequence[str], *, star: str, same: Callable[[str, str], bool]) -> bool:
     """Match ``items`` against ``pattern``, where ``star`` stands for any run of items.
 
     The greedy two-pointer algorithm: on a mismatch only the latest star takes one more item. It takes at most

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from authsvc.errors import InputRefused
 from authsvc.spec.reference import Repository
-from authsvc.tenancy.patterns import _glob, covers_native, covers_proxied, matches, parse_pattern
+from authsvc.tenancy.patterns import covers_native, covers_proxied, matches, matches_glob, parse_pattern
 
 
 def says_component(pattern: str, text: str) -> bool:
@@ -46,7 +46,7 @@ def test_matching_is_what_the_definition_says(pattern: str, path: list[str]) -> 
 @given(st.text("ab*", max_size=8), st.text("ab", max_size=10))
 def test_the_star_is_what_the_definition_says(pattern: str, text: str) -> None:
     """The same algorithm inside one component agrees with its definition."""
-    assert says_component(pattern, text) == _glob(pattern, text, star="*", same=str.__eq__)
+    assert says_component(pattern, text) == matches_glob(pattern, text, star="*", same=str.__eq__)
 
 
 @given(PATHS.filter(lambda path: path[0] != "proxy"))
@@ -158,5 +158,5 @@ def test_no_pattern_is_slow(pattern: Sequence[str], items: Sequence[str]) -> Non
         steps += 1
         return says_component(left, right)
 
-    assert not _glob(pattern, items, star="*" if isinstance(pattern, str) else "**", same=same)
+    assert not matches_glob(pattern, items, star="*" if isinstance(pattern, str) else "**", same=same)
     assert steps <= len(pattern) * len(items)
