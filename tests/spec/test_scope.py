@@ -213,6 +213,19 @@ def test_few_scopes_are_read_however_short_they_are(
     assert merged.dropped >= len(pieces) + 1 - MAX_MENTIONS
 
 
+@pytest.mark.parametrize("spare", [0, -1], ids=["exactly", "one character too many"])
+def test_the_length_of_all_parameters_counts(spare: int) -> None:
+    """Several parameters get no more text than one: the last is read as long as all together fit."""
+    pull = "repository:a/b:pull"
+    filler = "repository:other/x:"
+    half = (MAX_SCOPE_TEXT - len(pull)) // 2
+    lengths = (half, MAX_SCOPE_TEXT - len(pull) - half - spare)
+    merged = merge_scopes([*(filler.ljust(length, "a") for length in lengths), pull])
+
+    assert [str(scope) for scope in merged.scopes] == ([pull] if spare == 0 else [])
+    assert merged.dropped == 2 + (spare != 0)
+
+
 def test_a_pull_beside_a_bomb_is_asked_for() -> None:
     """However long a scope is, those in front of it and behind it in parameters of their own count."""
     bombs = ["repository:other/x:" + ",".join(f"a{n}" for n in range(count)) for count in (2_000, 200_000)]
