@@ -81,6 +81,7 @@ def test_what_is_written_verifies(changes: dict[str, Any]) -> None:
     assert document.to_json() == verify(text, knows_key)
     assert text.isascii()
     assert text.endswith("}\n")
+    assert text.startswith('{\n  "kind": "License",\n  "version": 1,\n  "license": {\n    "id": ')
     assert len(text) <= MAX_BYTES
     assert TOKEN == registry_token(text)
 

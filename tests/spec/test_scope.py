@@ -13,6 +13,7 @@ from authsvc.spec.scope import (
     KNOWN_ACTIONS,
     MAX_MENTIONS,
     MAX_NAMES,
+    MAX_REMEMBERED_TEXT,
     MAX_SCOPE_TEXT,
     MAX_SCOPES,
     MAX_UNKNOWN_ACTIONS,
@@ -224,6 +225,15 @@ def test_the_length_of_all_parameters_counts(spare: int) -> None:
 
     assert [str(scope) for scope in merged.scopes] == ([pull] if spare == 0 else [])
     assert merged.dropped == 2 + (spare != 0)
+
+
+@pytest.mark.parametrize(("length", "remembered"), [(MAX_REMEMBERED_TEXT - 1, 1), (MAX_REMEMBERED_TEXT, 0)])
+def test_only_short_texts_are_remembered(length: int, remembered: int) -> None:
+    """What many long requests ask for does not fill the memory; a parameter counts one character more than it has."""
+    before = scope_module._remembered.cache_info().misses
+    merge_scopes(["repository:short/or/long:".ljust(length, "a")])
+
+    assert before + remembered == scope_module._remembered.cache_info().misses
 
 
 def test_a_pull_beside_a_bomb_is_asked_for() -> None:
