@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from authsvc.cli.hints import explained
+from authsvc.cli.lazy_group import no_garbage_collection
 from authsvc.errors import (
     AuthsvcError,
     ConfirmationNeeded,
@@ -107,9 +108,10 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
         ConfirmationNeeded: the user has to confirm it first.
         LastOwner: a team would have no owner.
     """
-    import asyncio
+    with no_garbage_collection():
+        import asyncio
 
-    from authsvc.wiring.management import management
+        from authsvc.wiring.management import management
 
     context = click.get_current_context(silent=True)
     person: str | None = None if context is None else context.meta.get(_PERSON)
