@@ -24,29 +24,31 @@ FILE_NAME = "activity.csv"
 
 @frozen
 class ActivityRowView:
-    """What an account did with an image in one hour or day. Null is *unknown*, never *none*.
+    """What an account did with an image in one hour or day. Null means *unknown*, never *none*.
 
     Attributes:
         period: beginning of the hour or day.
         resolution: `hour` or `day`.
         app: slug.
-        repository: full name; null for several images that are not told apart.
-        tag: under which it was asked for; null if by digest, and in rows of bytes and of tokens.
+        repository: full name; null if the row covers several images.
+        tag: the tag in the request; null for requests by digest, and in rows of bytes and of tokens.
         digest: of the manifest or index; null in rows of bytes, of tokens and of deleted tags.
         action: `pull`, `head`, `push` or `delete`.
-        subject: whose activity, such as `license:<id>` or `member:<id>`.
-        license: id, if it is a license.
+        subject: the account, such as `license:<id>` or `member:<id>`.
+        license: id, if the account is a license.
         customer: name on that license.
         customer_id: of the license's customer.
         count: how often; 0 in rows of bytes.
-        bytes: size of the blobs that were asked for; null in all other rows.
-        first_at: of the first time in the period.
-        last_at: of the last time.
-        source: `registry` (its events) or `token` (issued tokens, as the audit has them).
-        hits: how often the cache of linked registries had it, of bytes for how many blobs; null for other images.
-        misses: how often it did not.
-        stale: how often it was what the tag meant last, because the linked registry could not be asked.
-        name: address of the member or name of the service account, if it is one that still is.
+        bytes: size of the requested blobs; null in all other rows.
+        first_at: when it first happened in the period.
+        last_at: when it last happened in the period.
+        source: `registry` (its events) or `token` (issued tokens, according to the audit).
+        hits: how often the cache for linked registries had it (in rows of bytes: for how many blobs); null for other
+            images.
+        misses: how often the cache did not have it.
+        stale: how often the cache answered with the last known digest of a tag, because the linked registry could not
+            be reached.
+        name: address of the member or name of the service account, if that account still exists.
     """
 
     period: Instant
@@ -73,14 +75,14 @@ class ActivityRowView:
 
 @frozen
 class ActivityListQuery(PageQuery):
-    """Which rows.
+    """Selects rows.
 
     Attributes:
-        app: slug of the only app.
-        license: id or reference of the only license.
-        customer: id, reference or exact name of the only customer.
-        image: the only repository, tag or digest, such as `myapp/worker` or `myapp/worker:1.2`.
-        since: periods that end after this: a date, a time or a span back from now such as `7d`.
+        app: slug of the app.
+        license: id or reference of the license.
+        customer: id, reference or exact name of the customer.
+        image: repository, tag or digest, such as `myapp/worker` or `myapp/worker:1.2`.
+        since: periods that end after this: a date, a time or a span before now such as `7d`.
         until: periods that begin before this, in the same forms.
         resolution: `hour`, kept for 14 days, or `day`, kept for 400.
         source: `registry` or `token`.
@@ -161,10 +163,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             conflict=("license_ambiguous",),
         ),
         answer_example=EXAMPLE,
-        description="The newest periods come first in blocks of 16 days (one day by the hour), and in a block the rows "
-        "of one account are together. Bytes are rows of their own, by repository.\n\n"
-        "With `Accept: text/csv` the answer has every row, as comma-separated values for a spreadsheet; `limit` does "
-        "not count then.",
+        description=(
+            "The newest periods come first in blocks of 16 days (one day by the hour), and in a block the rows of one "
+            "account are together. Bytes are in separate rows, by repository.\n\nWith `Accept: text/csv` the answer "
+            "has every row, as comma-separated values for a spreadsheet; `limit` is ignored then."
+        ),
     ),
     *activity_summaries.ENDPOINTS,
 )

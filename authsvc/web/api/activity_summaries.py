@@ -187,14 +187,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             conflict=("license_ambiguous",),
         ),
         answer_example=SUMMARY,
-        description="Its versions come in pages: ask again with `?after=` and the `next` of the answer.",
+        description="Its versions come in pages: repeat the request with the `next` of the answer as `?after=`.",
     ),
     Endpoint(
         *("GET", "/activity/customers/{customer}", "getCustomerActivity", "Read what a customer's licenses pulled"),
         *(Permission.ACTIVITY_CUSTOMER, _customer, ActivitySummaryView),
         errors=PAGE_ERRORS | ApiErrors(not_found=("customer_not_found",)),
         answer_example=SUMMARY,
-        description="All licenses that the caller sees, archived ones too, together; 100 at most.",
+        description="All licenses that the caller sees together, including archived ones; at most 100.",
     ),
     Endpoint(
         *("GET", "/activity/apps/{app}", "listAppActivity", "List what everyone did in an app, day by day"),
@@ -219,8 +219,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             ),
             None,
         ),
-        description="Of a tag, those are shown who pulled it by its name, or the digest that it stands for now. "
-        "A repository may be named without tag and digest.",
+        description=(
+            "For a tag, these are the accounts that pulled it by its name or by its current digest. A repository may "
+            "be named without tag and digest."
+        ),
     ),
     Endpoint(
         *("GET", "/activity/unused-tags", "listUnusedTags", "List the tags that no license pulled for some time"),

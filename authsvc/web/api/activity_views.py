@@ -1,4 +1,4 @@
-"""What the management API answers and parses of summaries of activity."""
+"""The answers and queries of activity summaries in the management API."""
 
 from attrs import field, frozen
 
@@ -9,17 +9,17 @@ from authsvc.web.api.schemas import Instant
 
 @frozen
 class VersionView:
-    """A version of an image that an account has. Null is *unknown*, never *none*.
+    """A version of an image that an account has. Null means *unknown*, never *none*.
 
     Attributes:
         repository: full name.
         digest: of the manifest or index.
-        tags: under which it was asked for.
-        first_pull_at: of what is remembered.
-        last_pull_at: null for a version that was only asked for.
-        last_head_at: when it was last asked for under a tag.
+        tags: the tags with which it was requested.
+        first_pull_at: the first pull that is still recorded.
+        last_pull_at: null for a version that was only looked up (`HEAD`).
+        last_head_at: when it was last looked up (`HEAD`) by a tag.
         pulls: how often it was pulled.
-        is_part: whether it is a manifest of an index, for one of several platforms; it is not counted.
+        is_part: whether it is the manifest of one platform of an index; such a manifest is not counted as a version.
     """
 
     repository: str
@@ -34,18 +34,18 @@ class VersionView:
 
 @frozen
 class LicenseUseView:
-    """What a license did.
+    """The activity of a license.
 
     Attributes:
         license: id.
         app: slug.
         customer: name on the license.
-        customer_id: of its customer.
+        customer_id: id of its customer.
         first_pull_at: ever, as far as is known.
         last_pull_at: ever, as far as is known.
-        pulls: how often, since `since`.
-        bytes: of blobs that it asked for, since then.
-        networks: how many it came from, since then.
+        pulls: number of pulls since `since`.
+        bytes: size of the blobs that it requested since then.
+        networks: number of networks from which it was used since then.
     """
 
     license: str
@@ -61,19 +61,19 @@ class LicenseUseView:
 
 @frozen
 class ActivitySummaryView:
-    """What a license, or all licenses of a customer, did.
+    """The activity of a license, or of all licenses of a customer.
 
     Attributes:
         first_pull_at: ever, as far as is known.
         last_pull_at: ever, as far as is known.
         since: since when pulls, bytes, versions and networks are counted; null without activity.
-        licenses: what each did; those without activity too.
-        networks: of all together: addresses of IPv4, and /64 of IPv6.
-        versions: one page, the last used first.
+        licenses: the activity of each license, including those without activity.
+        networks: number of networks of all licenses together: IPv4 addresses and IPv6 /64 networks.
+        versions: one page, most recently used first.
         next: cursor of the next page of versions, or null.
-        more_licenses: whether there are licenses that are left out of everything here.
-        more_networks: whether there are more networks than are remembered.
-        more_versions: whether there are more versions than are remembered.
+        more_licenses: whether there are more licenses, which are not part of any number here.
+        more_networks: whether there are more networks than are recorded.
+        more_versions: whether there are more versions than are recorded.
     """
 
     first_pull_at: Instant | None
@@ -90,16 +90,16 @@ class ActivitySummaryView:
 
 @frozen
 class AppDayView:
-    """What everyone together did in an app on one day.
+    """The activity of all accounts together in an app on one day.
 
     Attributes:
         day: its beginning, UTC.
         app: slug.
-        pulls: of manifests; that of a part of an index is one with the index.
-        heads: of manifests.
-        pushes: of manifests.
-        deletes: of tags and digests, except through authsvc itself.
-        bytes: of blobs that were asked for.
+        pulls: number of manifest pulls; an index and its platforms' manifests count as one.
+        heads: number of `HEAD` requests for manifests.
+        pushes: number of manifest pushes.
+        deletes: number of deleted tags and digests, except those deleted through authsvc itself.
+        bytes: size of the requested blobs.
     """
 
     day: Instant
@@ -117,8 +117,8 @@ class LastUseView:
 
     Attributes:
         at: when.
-        subject: by whom, such as `license:<id>`, or null.
-        digest: what the tag stood for, or null.
+        subject: the account, such as `license:<id>`, or null.
+        digest: the digest of the tag at that time, or null.
     """
 
     at: Instant
@@ -128,17 +128,17 @@ class LastUseView:
 
 @frozen
 class ImageHistoryView:
-    """What is known of a repository, tag or digest. Null is *unknown*, never *none*.
+    """What is known about a repository, tag or digest. Null means *unknown*, never *none*.
 
     Attributes:
         repository: full name.
-        tag: or null.
-        digest: what the tag stands for, as far as is known.
+        tag: null for a repository or a digest.
+        digest: the digest of the tag, as far as it is known.
         pushed: the last push.
         found: when a crawl of the registry first found it, if no push of it is known.
-        pulled: the last pull; of a tag also that of its digest.
+        pulled: the last pull; for a tag, pulls of its digest count too.
         pulled_by_license: the last pull by a license.
-        deleted_at: the last delete, if nothing was pushed since.
+        deleted_at: the last deletion, if there was no push since.
         is_part: whether it is a manifest of an index.
     """
 
@@ -159,13 +159,13 @@ class ImageUserView:
 
     Attributes:
         subject: such as `license:<id>` or `member:<id>`.
-        license: id, if it is a license.
+        license: id, if the account is a license.
         customer: name on that license.
-        customer_id: of its customer.
-        last_pull_at: of the image.
-        versions: of a repository, which it has, the last used first; null for a tag or a digest.
+        customer_id: id of its customer.
+        last_pull_at: the last pull of the image.
+        versions: the versions of the repository that it has, most recently used first; null for a tag or a digest.
         more_versions: whether there are more.
-        name: address of the member or name of the service account, if it is one that still is.
+        name: address of the member or name of the service account, if that account still exists.
     """
 
     subject: str
@@ -180,11 +180,11 @@ class ImageUserView:
 
 @frozen
 class ImageActivityView:
-    """Who has an image.
+    """The accounts that have an image.
 
     Attributes:
         history: last push and pulls.
-        users: one page, in the order in which they first came.
+        users: one page, in the order of their first pulls.
         next: cursor of the next page of users, or null.
     """
 
@@ -195,10 +195,10 @@ class ImageActivityView:
 
 @frozen
 class LicenseActivityQuery(PageQuery):
-    """Which page of versions.
+    """Selects a page of versions.
 
     Attributes:
-        app: slug of the license's app, if licenses of several have the reference.
+        app: slug of the license's app, if licenses of several apps have the reference.
     """
 
     app: str | None = None
@@ -206,10 +206,10 @@ class LicenseActivityQuery(PageQuery):
 
 @frozen
 class AppActivityQuery(PageQuery):
-    """Which days.
+    """Selects days.
 
     Attributes:
-        since: days that end after this: a date, a time or a span back from now such as `7d`.
+        since: days that end after this: a date, a time or a span before now such as `7d`.
         until: days that begin before this, in the same forms.
     """
 
@@ -219,10 +219,10 @@ class AppActivityQuery(PageQuery):
 
 @frozen
 class ImageActivityQuery(PageQuery):
-    """Which users.
+    """Selects users.
 
     Attributes:
-        since: only accounts that pulled it after this: a date, a time or a span back from now such as `30d`.
+        since: only accounts that pulled it after this: a date, a time or a span before now such as `30d`.
     """
 
     since: str | None = None
@@ -230,7 +230,7 @@ class ImageActivityQuery(PageQuery):
 
 @frozen
 class UnusedTagsQuery(PageQuery):
-    """Which tags.
+    """Selects tags.
 
     Attributes:
         repository: full name.

@@ -12,20 +12,20 @@ Codes = tuple[ErrorCode, ...]
 
 @frozen
 class ApiErrors:
-    """Codes of errors.
+    """Codes of errors, by the kind of refusal.
 
     Attributes:
-        refused: of input that is not acceptable (400).
-        unproven: of identity that is not proven, or that may not be used now (401).
-        forbidden: of what the actor may not do (403).
-        not_found: of what does not exist for the actor (404).
-        conflict: of what is in another state (409).
-        changed: of what is not as the client read it (412).
-        too_large: of a body that is too long (413).
-        media_type: of a body that is not JSON (415).
-        throttled: of too many wrong secrets (429).
-        fault: of an internal error (500).
-        unavailable: of a part that does not answer now (503).
+        refused: the input is not acceptable (400).
+        unproven: the identity is not proven, or the account may not be used now (401).
+        forbidden: the actor is not allowed to do it (403).
+        not_found: it does not exist for the actor (404).
+        conflict: the current state does not allow it (409).
+        changed: it has changed since the client read it (412).
+        too_large: the body is too long (413).
+        media_type: the body is not JSON (415).
+        throttled: there were too many wrong secrets (429).
+        fault: an internal error (500).
+        unavailable: a component does not answer now (503).
     """
 
     refused: Codes = ()
@@ -48,7 +48,7 @@ class ApiErrors:
         )
 
     def by_status(self) -> dict[HTTPStatus, Codes]:
-        """Return the codes of each status that has any."""
+        """Return the codes of every status that has any."""
         found = {
             HTTPStatus.BAD_REQUEST: self.refused,
             HTTPStatus.UNAUTHORIZED: self.unproven,
@@ -66,4 +66,4 @@ class ApiErrors:
 
 
 NO_ERRORS = ApiErrors()
-"""An endpoint with no errors but those that all have."""
+"""For an endpoint without errors of its own."""

@@ -63,21 +63,21 @@ ACTOR = web.RequestKey("actor", Actor)
 """The caller, once it is authenticated."""
 
 COLLECTION = web.RequestKey("collection", str)
-"""The collection of the endpoint that a request reached."""
+"""The collection of the request's endpoint."""
 
 ENDPOINT = web.RequestKey("endpoint", Endpoint)
-"""The endpoint that a request reached."""
+"""The request's endpoint."""
 
 SLOTS, PER_TEAM, MAX_WAITING = 16, 8, 64
-"""Requests of one worker that work at once, of one team at once, and of one team that wait: what tokens are issued
-with is left alone, and one team does not keep another from its turn."""
+"""Most requests that run at the same time in one worker, run for one team, and wait for one team: issuing tokens keeps
+its capacity, and no team blocks another."""
 
 REGISTRY_SLOTS, REGISTRY_PER_TEAM = 64, 32
-"""The same of requests that wait for a registry or a receiver: they take little work, and what they wait for has queues
-of its own."""
+"""The same for requests that wait for a registry or a webhook receiver: they need little CPU, and there are separate
+queues for what they wait for."""
 
 PATIENCE = 20.0
-"""Seconds that a request waits for its turn: nginx gives it 30 in all."""
+"""Most seconds that a request waits for its turn: nginx allows 30 in total."""
 
 BUSY = "too many requests of your team are waiting; try again in a few seconds"
 
@@ -87,26 +87,26 @@ DRY_RUN = "dry_run"
 ANSWERED, REFUSED = "api.answered", "api.refused"
 
 CountRequest = Callable[[str, str, int, float], None]
-"""Counts a request by collection, method, status and seconds."""
+"""Counts a request by collection, method and status, with its seconds."""
 
 RecordDenied = Callable[[ManagementDenial], None]
-"""Records that an account may not do what it asked for."""
+"""Records that an account was not allowed to do what it requested."""
 
 
 @frozen
 class ManagementApi:
-    """Everything that the API needs.
+    """The dependencies of the API.
 
     Attributes:
-        use_cases: what it calls.
+        use_cases: called by the endpoints.
         authentication: authenticates the caller.
-        endpoints: what it serves.
+        endpoints: all that it serves.
         document: the OpenAPI document, as JSON.
         logger: gets one line for each request.
         clock: read once per request.
-        share: lets so many requests work at once; teams take turns.
-        registry_share: the same for requests that may wait for a registry or a receiver, so that they keep no others
-            waiting.
+        share: limits how many requests run at the same time; teams take turns.
+        registry_share: the same for requests that may wait for a registry or a webhook receiver, so that they do not
+            delay others.
         count: counts each request.
         record_denied: writes a denial to the audit; neither waits nor fails.
     """
@@ -175,10 +175,10 @@ class ManagementApi:
         return _rendered(request, endpoint, answer)
 
     async def _require_same(self, request: web.Request, actor: Actor) -> None:
-        """Accept an actor who may do now what it might when the request came.
+        """Accept an actor whose rights have not changed since the request arrived.
 
         Raises:
-            AuthsvcError: the token or the account has ended, or may do something else.
+            AuthsvcError: the token or the account has ended, or has other rights now.
         """
         caller = await self.authentication.caller(request, request[CLIENT], self.clock())
         if caller.actor != actor:
@@ -214,7 +214,7 @@ class ManagementApi:
 
 
 def _public(request: web.Request, error: Exception) -> PublicError:
-    """Return what a client learns of an error: arguments have the names that they have in a request."""
+    """Return an error as the client sees it: with the names that the arguments have in a request."""
     public, endpoint = public_error(error, request[REQUEST_ID]), request.get(ENDPOINT)
     if public.problems is None or endpoint is None:
         return public
@@ -222,7 +222,7 @@ def _public(request: web.Request, error: Exception) -> PublicError:
 
 
 def _facts(error: Exception) -> Mapping[str, Any]:
-    """Return what the log says of an error: of input only its code, since a value may be a secret."""
+    """Return what is logged about an error: for refused input only its code, since a value may be a secret."""
     if not isinstance(error, AuthsvcError):
         return {"code": "internal_error"}
     facts: dict[str, Any] = {"code": error.code}
@@ -234,7 +234,10 @@ def _facts(error: Exception) -> Mapping[str, Any]:
 
 
 def _permission(request: web.Request, endpoint: Endpoint) -> Permission:
-    """Return what the request needs. The query is not parsed yet: whatever is not plainly a preview counts as none."""
+    """Return the permission that the request needs.
+
+    Its query is not parsed yet, so only an unambiguous preview counts as one.
+    """
     is_preview = request.query.getall(DRY_RUN, []) == ["true"]
     return endpoint.preview if endpoint.preview is not None and is_preview else endpoint.permission
 
@@ -243,7 +246,7 @@ async def _read_call(request: web.Request, endpoint: Endpoint, actor: Actor, now
     """Return the parsed request.
 
     Raises:
-        InputRefused: something in it is not acceptable.
+        InputRefused: part of it is not acceptable.
         HTTPUnsupportedMediaType: the body is not JSON.
         HTTPRequestEntityTooLarge: the body is too long.
     """

@@ -26,9 +26,9 @@ class AppView:
     Attributes:
         slug: never changes.
         team: slug of the vendor.
-        name: for people.
+        name: a display name.
         created_at: when it was created.
-        archived_at: since when nothing is pushed to it or pulled from it, or null.
+        archived_at: since when nobody can push to it or pull from it, or null.
     """
 
     slug: str
@@ -43,8 +43,8 @@ class NewApp:
     """An app to be created.
 
     Attributes:
-        slug: 2 to 40 of a-z, 0-9 and single `-` inside; unique over all vendors, and never given again.
-        name: for people; the slug if left out.
+        slug: 2 to 40 characters of a-z, 0-9 and single `-` inside; unique across all vendors, and never reused.
+        name: a display name; the slug if left out.
         team: slug of the vendor; the caller's own if left out.
     """
 
@@ -55,17 +55,17 @@ class NewApp:
 
 @frozen
 class AppQuery(PageQuery):
-    """Which apps.
+    """Selects apps.
 
     Attributes:
-        archived: whether archived ones are listed too.
+        archived: whether archived apps are listed too.
     """
 
     archived: bool = False
 
 
 def app_view(app: App) -> AppView:
-    """Return what is shown of an app."""
+    """Return an app as the API shows it."""
     return AppView(app.slug, app.team, app.name, app.created_at, app.archived_at)
 
 
@@ -133,8 +133,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         if_match=True,
         errors=ONE | CONFIRM_ERRORS,
         answer_example=EXAMPLE,
-        description="Nothing is pushed to it or pulled from it any more. If that ends access for others, it has to be "
-        "confirmed.",
+        description=(
+            "Nobody can push to it or pull from it any more. If that ends access for others, it has to be confirmed."
+        ),
     ),
     Endpoint(
         *("POST", "/apps/{app}/reinstate", "reinstateApp", "Reinstate an app"),
@@ -143,6 +144,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         if_match=True,
         errors=ONE,
         answer_example=EXAMPLE,
-        description="Undoes archiving: everybody has the access again that they would have had all the while.",
+        description="Undoes archiving: everyone has the access that they would have without it.",
     ),
 )

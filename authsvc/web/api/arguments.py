@@ -1,4 +1,4 @@
-"""Parses the arguments of a request into the attrs class that its endpoint declares, and names all that is wrong."""
+"""Parses the arguments of a request into the attrs class that its endpoint declares, and reports every problem."""
 
 import enum
 import types
@@ -20,13 +20,13 @@ from authsvc.tenancy.dates import render_instant
 T = TypeVar("T")
 
 MAX_SHOWN = 60
-"""Characters of a name of the client's that an error repeats."""
+"""Most characters of a client's name for an argument that an error repeats."""
 
 MAX_DIGITS = 9
 """Most digits of a number in a query."""
 
 MAX_ITEMS = 1_000
-"""Most items of a list that are looked at: what is wrong with 20,000 of them would occupy a worker for seconds."""
+"""Most items of a list that are checked: problems with 20,000 items would occupy a worker for seconds."""
 
 MAX_PROBLEMS = 20
 """Most problems that one error lists."""
@@ -35,11 +35,11 @@ BOOLEANS = {"true": True, "false": False}
 
 
 class _WrongTypeError(Exception):
-    """A value has not the type that is declared."""
+    """A value does not have the declared type."""
 
 
 class _LongListError(_WrongTypeError):
-    """A list is longer than any that is accepted."""
+    """A list is longer than the longest accepted one."""
 
 
 def parse_body(document: Mapping[str, Any], kind: type[T]) -> T:
@@ -47,7 +47,7 @@ def parse_body(document: Mapping[str, Any], kind: type[T]) -> T:
 
     Args:
         document: the JSON object.
-        kind: an attrs class; a member of the type ``X | UnsetType`` may be left out, and null is a value of its own.
+        kind: an attrs class; a member of the type ``X | UnsetType`` may be left out, and null is a separate value.
 
     Raises:
         InputRefused: members are unknown, missing or of another type; all of them are listed.
@@ -60,7 +60,7 @@ def parse_query(pairs: Iterable[tuple[str, str]], kind: type[T]) -> T:
 
     Args:
         pairs: names and values, decoded.
-        kind: an attrs class of texts, whole numbers, truth values and tuples of texts, for what may be repeated.
+        kind: an attrs class of strings, integers, booleans, and tuples of strings for parameters that may be repeated.
 
     Raises:
         InputRefused: parameters are unknown, missing, repeated or of another type; all of them are listed.
@@ -97,7 +97,7 @@ def _refused(problems: list[FieldProblem]) -> InputRefused:
 
 
 def _problems(error: ClassValidationError | IterableValidationError, path: str) -> Iterator[FieldProblem]:
-    """Yield what is wrong, with the path of each member."""
+    """Yield each problem with the path of its member."""
     located, others = error.group_exceptions()
     for cause, note in located:
         name = str(note.name) if isinstance(error, ClassValidationError) else str(note.index)  # type: ignore[union-attr]
@@ -129,7 +129,7 @@ def _shown(name: str) -> str:
 
 
 def _named(kind: Any) -> str:
-    """Return what a value must be, for people."""
+    """Return in words what a value must be."""
     alternatives = [one for one in get_args(kind) if one is not UnsetType] if _is_union(kind) else [kind]
     return " or ".join(_named_one(one) for one in alternatives)
 
@@ -154,7 +154,7 @@ def _origin_is(kind: Any, origin: type) -> bool:
 
 
 def _exact(kind: type) -> Callable[[Any, Any], Any]:
-    """Return what accepts a JSON value of exactly one type: 1, "1" and true are three values."""
+    """Return a function that accepts a JSON value of exactly one type: 1, "1" and true are three different values."""
 
     def structure(value: Any, wanted: Any) -> Any:
         if wanted is not kind and issubclass(wanted, enum.Enum):  # an enumeration of texts is a text to cattrs

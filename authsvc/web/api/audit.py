@@ -34,16 +34,16 @@ SubjectName = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 
 @frozen
 class ListAudit(PageQuery):
-    """Which entries of the audit.
+    """Selects entries of the audit.
 
     Attributes:
-        event: an event such as `token.denied`, or `token` for all that begin so; may be repeated.
-        actor: who did it, named as in `subject`.
-        subject: who did it, or whom it was done to: `license:ID`, `member:ID`, `service-account:ID`, `customer:ID`, an
+        event: an event such as `token.denied`, or `token` for all events that begin with it; may be repeated.
+        actor: who did it, in the forms of `subject`.
+        subject: who did it or who was affected: `license:ID`, `member:ID`, `service-account:ID`, `customer:ID`, an
             id, an e-mail address, a reference or a name.
         app: slug of an app that the entry names.
-        since: not before; an instant, a date, or a span back from now such as `24h`.
-        until: before this, in the same forms.
+        since: only entries from then on; a time, a date, or a span before now such as `24h`.
+        until: only entries before then, in the same forms.
     """
 
     event: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class ListAudit(PageQuery):
 
 @frozen(kw_only=True)
 class SubjectQuery(PageQuery):
-    """Whose decisions are explained.
+    """Selects whose decisions are explained.
 
     Attributes:
         subject: `license:ID`, `member:ID`, `service-account:ID`, `customer:ID`, an id, an e-mail address, a reference
@@ -68,10 +68,10 @@ class SubjectQuery(PageQuery):
 
 @frozen
 class ExplanationQuery:
-    """Where to go on looking.
+    """Where to continue the search.
 
     Attributes:
-        after: the `next` of the answer before, to go on looking; left out at first.
+        after: the `next` of the previous answer, to continue the search; left out the first time.
     """
 
     after: Cursor | None = None
@@ -92,20 +92,20 @@ class AuditPerson:
 
 @frozen
 class AuditEntryView:
-    """Something that was decided or changed, or repeats of it.
+    """A decision or a change, or several equal decisions.
 
     Attributes:
-        cursor: place in the audit.
-        at: when it was decided or changed first.
+        cursor: position in the audit.
+        at: when it happened first.
         event: such as `token.denied` or `license.changed`.
-        actor: who did it: `license:ID`, `member:ID`, `service-account:ID` or `system:authsvc`; several licenses have
-            commas between their ids, and `various` stands for many subjects.
+        actor: who did it: `license:ID`, `member:ID`, `service-account:ID` or `system:authsvc`; ids of several licenses
+            are separated by commas, and `various` stands for many subjects.
         on_behalf_of: the member for whom the operator did it, or null.
-        id: of the request, or of the operation of a change.
-        count: how many decisions the entry stands for.
-        last_at: when the last of them was made, or null.
+        id: request id, or operation id of a change.
+        count: how many decisions the entry represents.
+        last_at: time of the last of them, or null.
         last_id: request id of the last of them, or null.
-        request_ids: of all of them, up to a limit.
+        request_ids: those of all of them, up to a limit.
         facts: everything else, by name; docs/audit.md lists the names.
     """
 
@@ -137,15 +137,15 @@ class EntryExplanation:
 
 @frozen
 class ExplanationView:
-    """What is known of a request or of a change.
+    """What is known about a request or a change.
 
     Attributes:
-        request_id: as it was asked for.
-        found: the entry that stands for it, or null.
-        around: if none was found, entries that count so many requests of its time that not every id is in them.
-        made_at: when the request was made, as its id says; null for the id of an operation.
+        request_id: as in the query.
+        found: its entry, or null.
+        around: if none was found, entries of that time with so many requests that they do not list every id.
+        made_at: when the request was made, according to its id; null for an operation id.
         trimmed: whether entries of that time are no longer in the audit.
-        next: where to go on looking, as `after`; null when everything was looked at.
+        next: the `after` with which to continue the search; null when everything was searched.
     """
 
     request_id: str
@@ -157,7 +157,7 @@ class ExplanationView:
 
 
 def entry_view(entry: StoredEntry) -> AuditEntryView:
-    """Return what is shown of an entry."""
+    """Return an entry as the API shows it."""
     said = entry.to_json()
     person, count = said.get(ON_BEHALF_OF), said.get("count", 1)
     return AuditEntryView(
@@ -245,9 +245,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         streams=(CSV, JSON_LINES),
         errors=PAGE_ERRORS | SUBJECT | ApiErrors(refused=("event_invalid", "date_invalid", "span_invalid")),
         answer_example=EXAMPLE,
-        description="What belongs to the team. With `Accept: text/csv` or `application/jsonl` the answer is an export: "
-        "all entries that match, oldest first, however many they are; `limit` does not count, and `after` is the "
-        "cursor of the last entry that the client has already.",
+        description=(
+            "Entries of the team. With `Accept: text/csv` or `application/jsonl` the answer is an export of all "
+            "entries that match, oldest first; `limit` is ignored, and `after` is the cursor of the last entry that "
+            "the client already has."
+        ),
     ),
     Endpoint(
         *("GET", "/audit/explain", "explainSubject", "Explain the decisions on a subject's requests, newest first"),
@@ -261,7 +263,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.AUDIT_EXPLAIN, _explain_request, ExplanationView),
         errors=ApiErrors(refused=("cursor_invalid",)),
         answer_example=ExplanationView("6b099ebdc94a68bd", EXPLAINED, (), EXAMPLE.at, trimmed=False, next=None),
-        description="By the request id that a refusal shows to a client. A request that is not recorded yet, or not of "
-        "the team, is not found: `found` is null. Owners also find changes, by the id of the request or the operation.",
+        description=(
+            "By the request id that a refusal shows to a client. If the request is not recorded yet, or belongs to "
+            "another team, `found` is null. Owners also find changes, by the id of the request or the operation."
+        ),
     ),
 )

@@ -36,10 +36,10 @@ class BearerAuthenticator(Protocol):
 
 @frozen
 class RequestActor:
-    """Who asks.
+    """The caller of a request.
 
     Attributes:
-        actor: with what it may do.
+        actor: with its rights.
         subject: the proven identity, with the credential that proved it.
     """
 
@@ -52,18 +52,18 @@ class ApiAuthentication:
     """Turns the credentials of a request into an actor.
 
     Attributes:
-        authenticator: the one of the token endpoint, so that unknown tokens are counted.
+        authenticator: shared with the token endpoint, so that unknown tokens are counted.
     """
 
     authenticator: BearerAuthenticator
 
     async def caller(self, request: web.Request, client: Client, now: datetime) -> RequestActor:
-        """Return the caller, from the current records.
+        """Return the caller according to the current records.
 
         Raises:
             CredentialsRefused: there is no such token, or it is not one for this API.
             AccountDenied: the account or the token is disabled, revoked or expired.
-            Throttled: too many unknown tokens came from there.
+            Throttled: too many unknown tokens came from this network.
             StoreUnavailable: the store did not answer.
         """
         proof = MachineProof(bearer_secret(request.headers.getall("Authorization", [])))
@@ -85,7 +85,7 @@ def bearer_secret(headers: list[str]) -> MachineSecret:
     """Return the one machine secret in the headers ``Authorization`` (RFC 6750 §2.1).
 
     Raises:
-        CredentialsRefused: there is none, several, or one of a kind that this API does not accept.
+        CredentialsRefused: there is none, there are several, or it is of a kind that this API does not accept.
     """
     if len(headers) != 1:
         raise CredentialsRefused(SIGN_IN, detail=f"headers Authorization: {len(headers)}")

@@ -1,4 +1,4 @@
-"""All collections of the management API, with what their tags and the variables in their paths mean."""
+"""All collections of the management API, with the meaning of their tags and of the variables in their paths."""
 
 from collections.abc import Mapping
 
@@ -52,9 +52,9 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "image": ("`REPOSITORY:TAG` or `REPOSITORY@DIGEST`; a slash in it may be `/` or `%2F`.", "myapp/worker:1.2"),
     "license": ("Id of the license, or its reference.", "order-1001"),
     "link": ("Id of the link.", "6t2n8q4xzk1w9b3f"),
-    "request_id": ("Request id, as the client was shown it, or the id of an operation.", "6b099ebdc94a68bd"),
+    "request_id": ("Request id that the client was shown, or operation id.", "6b099ebdc94a68bd"),
     "member": ("Id of the member, or the e-mail address.", "kim@vendor.com"),
-    "member_link": ("Id of the link, or the e-mail address of the person it is for.", "6t2n8q4xzk1w9b3f"),
+    "member_link": ("Id of the link, or the e-mail address of the person for whom it was created.", "6t2n8q4xzk1w9b3f"),
     "service_account": ("Id of the service account, or its name.", "ci-build"),
     "team": ("Slug of the team.", "acme"),
     "upstream": ("Id of the link.", "4m7x2q9wzk1t8b3f"),
@@ -65,22 +65,22 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 TAGS: Mapping[str, str] = {
     "activity": "Who pushed and pulled what.",
     "apps": "Applications; the slug of one is the namespace of its repositories.",
-    "audit": "What was decided and changed, by whom and why.",
-    "customers": "Whom licenses are made out to.",
+    "audit": "Decisions and changes: by whom and why.",
+    "customers": "Holders of licenses.",
     "images": "What is in the registry, and who runs it.",
-    "licenses": "What customers pull with.",
-    "license-keys": "What license files are verified with.",
-    "member-links": "One-time links by which people join, or set a new password.",
+    "licenses": "What entitles customers to pull.",
+    "license-keys": "Public keys that verify license files.",
+    "member-links": "One-time links with which people join or set a new password.",
     "members": "The people of the team.",
-    "service-accounts": "Machines' own accounts.",
+    "service-accounts": "Accounts for machines.",
     "teams": "The vendor.",
     "tokens": "The caller's own tokens.",
-    "upstreams": "External registries that apps show.",
-    "webhooks": "Addresses that events are sent to.",
+    "upstreams": "External registries that are linked to apps.",
+    "webhooks": "Addresses to which events are sent.",
     "openapi": "This document.",
 }
 
 
 def document() -> bytes:
-    """Return the OpenAPI document of all of them."""
+    """Return the OpenAPI document of all collections."""
     return openapi_document(ENDPOINTS, VARIABLES, TAGS)

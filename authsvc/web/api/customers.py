@@ -19,7 +19,7 @@ from authsvc.web.api.schemas import Email, Instant, Line
 
 @frozen
 class CustomerView:
-    """Whom licenses are made out to.
+    """A holder of licenses.
 
     Attributes:
         id: never changes.
@@ -47,7 +47,7 @@ class NewCustomer:
     Attributes:
         name: unique in the team.
         reference: the vendor's own key for the customer, such as a CRM number; unique in the team.
-        email: of the customer.
+        email: the customer's address.
     """
 
     name: Line
@@ -57,12 +57,12 @@ class NewCustomer:
 
 @frozen
 class CustomerChange:
-    """What is to be changed of a customer; what is left out stays (as in RFC 7396).
+    """Changes to a customer; what is left out stays (as in RFC 7396).
 
     Attributes:
-        name: another name; licenses and their files keep the old one.
-        reference: another key; null removes it.
-        email: another address; null removes it.
+        name: the new name; licenses and their files keep the old one.
+        reference: the new key; null removes it.
+        email: the new address; null removes it.
     """
 
     name: Line | UnsetType = UNSET
@@ -72,11 +72,12 @@ class CustomerChange:
 
 @frozen
 class CustomerListQuery(PageQuery):
-    """Which customers.
+    """Selects customers.
 
     Attributes:
-        text: words, or beginnings of words, of the name, in any order, case and accents aside.
-        reference: the customer's reference, or how it begins, case and accents aside; the list is then by reference.
+        text: words of the name, or their beginnings, in any order; case and accents are ignored.
+        reference: the customer's reference, or its beginning; case and accents are ignored, and the list is sorted by
+            reference.
     """
 
     text: Line | None = None
@@ -84,7 +85,7 @@ class CustomerListQuery(PageQuery):
 
 
 def customer_view(customer: Customer) -> CustomerView:
-    """Return what is shown of a customer."""
+    """Return a customer as the API shows it."""
     return CustomerView(
         id=customer.id,
         team=customer.team,
@@ -151,7 +152,7 @@ ONE = ApiErrors(not_found=("customer_not_found",))
 NAMES = ApiErrors(
     refused=("length_invalid", "text_not_printable", "email_invalid"), conflict=("name_taken", "reference_taken")
 )
-"""Errors of what is said of a customer."""
+"""Errors of a customer's attributes."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -192,6 +193,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         is_list=True,
         errors=ONE | PAGE_ERRORS,
         answer_example=license_endpoints.EXAMPLE,
-        description="By creation; archived ones are left out.",
+        description="In the order of creation, without archived ones.",
     ),
 )

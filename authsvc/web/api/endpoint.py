@@ -1,4 +1,4 @@
-"""What an endpoint of the management API is: its declaration, from which the routes and the document are made."""
+"""The declaration of an endpoint of the management API, from which the routes and the document are made."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -26,7 +26,8 @@ VERSION = "/v1"
 JSON = "application/json"
 
 ONE_LICENSE = "(?!(?:import|preview|renew)(?:/|$))[^/]+"
-"""A license in a path, and not what is done to many; one with such a reference is named by its id."""
+"""Matches a license in a path, but not the words for actions on many; a license with such a reference is named by its
+id."""
 
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -40,7 +41,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "app": ("slug", "apps", "grants"),
     "apps": ("grants",),
 }
-"""Arguments of use cases that a request has under another name: the first of these that the endpoint has."""
+"""Names in requests of arguments of use cases: the first of these that the endpoint has."""
 
 
 @frozen
@@ -59,7 +60,7 @@ class Call(Generic[Q_co, B_co]):
 
     Attributes:
         actor: the caller.
-        now: the one reading of the clock.
+        now: the time of the request, read once.
         path: the variables of the path, decoded.
         query: the query parameters.
         body: the body.
@@ -77,7 +78,7 @@ class Call(Generic[Q_co, B_co]):
 
     @property
     def team(self) -> str:
-        """Slug of the team of the actor, who is never the operator here."""
+        """Slug of the actor's team; the actor is never the operator here."""
         return self.actor.team or ""
 
 
@@ -90,7 +91,7 @@ class ObjectAnswer:
 
     Attributes:
         body: of the declared answer type; None for no content.
-        etag: of the record that the object was made of, or None.
+        etag: of the record from which the object was made, or None.
         location: path of a new object, below ``/api/v1``, or None.
     """
 
@@ -114,12 +115,12 @@ class ListAnswer:
 
 @frozen
 class FileAnswer:
-    """A file to be saved.
+    """A file to download.
 
     Attributes:
         text: ASCII.
         name: of the file.
-        media_type: of the text.
+        media_type: that of the text.
     """
 
     text: str
@@ -141,18 +142,18 @@ class Endpoint:
         summary: what it does, in a few words.
         permission: of the use case; checked before anything of the request is parsed.
         call: calls the use case; its annotation ``Call[QUERY, BODY]`` says what query and body are parsed into.
-        preview: permission that is checked instead when the query says ``dry_run=true``; None if it cannot.
+        preview: permission that is checked instead when the query says ``dry_run=true``; None if there is no dry run.
         answer: attrs class of the answer, or of the items of a list; None for no content or a file.
-        is_list: whether it answers a page of a list.
+        is_list: whether the answer is a page of a list.
         has_etag: whether the answer is an object with an entity tag.
         if_match: whether the header ``If-Match`` counts.
-        asks_others: whether it may wait for a registry, a receiver or a name server; it then takes no turn from those
-            that do not.
+        asks_others: whether it may wait for a registry, a webhook receiver or a name server; it then does not count
+            towards the limit of those that do not.
         is_repeatable: whether the header ``Idempotency-Key`` counts, when it changes something.
-        media_type: of a file that it answers with, or None.
-        streams: media types of the files that it streams instead of JSON, if the client prefers one of them.
-        status: when it succeeds.
-        errors: its own, beside those that every endpoint has.
+        media_type: of the file that it returns, or None.
+        streams: media types of files that it streams instead of JSON, if the client prefers one of them.
+        status: of a successful answer.
+        errors: its own, in addition to those that every endpoint has.
         request_example: a body, or None.
         answer_example: an answer, or an item of a list.
         description: more than the summary, in Markdown.
@@ -191,13 +192,13 @@ class Endpoint:
 
     @cached_property
     def arguments(self) -> frozenset[str]:
-        """The names of all that a client sends: variables of the path, query parameters and members of the body."""
+        """The names of everything that a client sends: path variables, query parameters and members of the body."""
         variables = (part.partition("}")[0] for part in self.path.split("{")[1:])
         members = (attribute.name for kind in (self.query, self.body) for attribute in fields(kind))
         return frozenset((*variables, *members))
 
     def argument(self, field: str) -> str:
-        """Return what an argument of the use case, or a part of one, is called in a request."""
+        """Return the name that an argument of the use case, or a part of one, has in a request."""
         root, dot, rest = field.partition(".")
         if root not in self.arguments:
             root = next((name for name in ARGUMENTS.get(root, ()) if name in self.arguments), root)
@@ -211,7 +212,7 @@ class Endpoint:
 
     @property
     def route(self) -> str:
-        """The path as a route: the names of images have slashes, and some words name no license."""
+        """The path as a route: names of images contain slashes, and some words are not licenses."""
         return self.path.replace("{image}", "{image:(?s:.+)}").replace("{license}", f"{{license:{ONE_LICENSE}}}")
 
     @property
@@ -236,15 +237,15 @@ class Endpoint:
 
 
 def found(record: object, body: object) -> ObjectAnswer:
-    """Return the answer with one object.
+    """Return an answer with one object.
 
     Args:
-        record: that the object was made of.
+        record: from which the object was made.
         body: the object, of the declared answer type.
     """
     return ObjectAnswer(body, etag(record))
 
 
 def created(record: object, body: object, *path: str) -> ObjectAnswer:
-    """Return the answer with a new object and where it is found: the parts of its path below ``/api/v1``."""
+    """Return an answer with a new object and its location: the parts of its path below ``/api/v1``."""
     return ObjectAnswer(body, etag(record), "".join(f"/{quote(part, safe='')}" for part in path))

@@ -12,20 +12,21 @@ from authsvc.web.api.parameters import CONFIRM_ERRORS, ConfirmQuery
 
 @frozen
 class DeletedImageView:
-    """What a deletion did. Lists have 100 tags or digests at most.
+    """The result of a deletion. Lists have at most 100 tags or digests.
 
     Attributes:
         repository: full name.
         tag: null when a digest was deleted.
-        digest: of the manifest; null for a tag whose manifest was gone.
-        manifest_deleted: whether the manifest is gone too; otherwise it can still be pulled by its digest.
-        tags_deleted: tags that are gone.
+        digest: of the manifest; null for a tag whose manifest did not exist any more.
+        manifest_deleted: whether the manifest was deleted too; otherwise it can still be pulled by its digest.
+        tags_deleted: the deleted tags.
         tags_kept: other tags of the manifest, which stay.
-        attached: digests of signatures and other things of the manifest, which stay.
-        parts: digests that the deleted index listed and nothing else needs; they stay until they are deleted too.
-        pushed_again: what a tag points at that was to go and was pushed at the same moment.
-        restored: other tags that were pushed at the same moment, went with the manifest and were put back.
-        pushes_checked: whether the registry reported all that happened at the same moment, so that no push was lost.
+        attached: digests of signatures and other artifacts attached to the manifest, which stay.
+        parts: digests that only the deleted index listed; they stay until they are deleted too.
+        pushed_again: the digest of the tag to be deleted, if the tag was pushed at the same moment and therefore stays.
+        restored: other tags that were pushed at the same moment, deleted with the manifest, and restored.
+        pushes_checked: whether the registry reported everything that happened at the same moment, so that no push was
+            lost.
     """
 
     repository: str
@@ -72,8 +73,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         asks_others=True,
         errors=ONE | CONFIRM_ERRORS | CONFLICTS,
         answer_example=EXAMPLE,
-        description="A tag goes alone, and its manifest with it if it was the last one and nothing needs it. A digest, "
-        "and a tag that customers pulled within 30 days, has to be confirmed. A service account needs a grant with "
-        "`delete` for the repository. With the digest in quotes as `If-Match`, a tag that was moved meanwhile stays.",
+        description=(
+            "Deleting a tag also deletes its manifest if that has no other tag and nothing else needs it. A digest, "
+            "and a tag that customers pulled in the last 30 days, has to be confirmed. A service account needs a "
+            "grant with `delete` for the repository. With the digest in quotes as `If-Match`, a tag that has "
+            "meanwhile moved to another image stays."
+        ),
     ),
 )

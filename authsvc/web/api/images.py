@@ -1,4 +1,4 @@
-"""Images in the management API: ``/images``, and what those of an app add up to."""
+"""Images in the management API: ``/images``, and totals of an app."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,15 +17,15 @@ from authsvc.web.api.schemas import Instant
 
 @frozen
 class PlatformView:
-    """One image of what a tag names.
+    """The image of one platform.
 
     Attributes:
-        platform: what it runs on, such as `linux/arm64/v8`; null when it does not say.
-        os: the first part of it.
-        architecture: the second part of it.
-        variant: the third part of it, or null.
+        platform: the platform, such as `linux/arm64/v8`; null if the image does not state it.
+        os: its first part.
+        architecture: its second part.
+        variant: its third part, or null.
         digest: of its manifest.
-        size: bytes of its configuration and layers; null when its manifest cannot be read.
+        size: bytes of the image's configuration and layers; null if its manifest cannot be read.
     """
 
     platform: str | None
@@ -38,28 +38,28 @@ class PlatformView:
 
 @frozen
 class ImageView:
-    """A tag with the image under it. Null is *unknown*, never *none*.
+    """A tag with its image. Null means *unknown*, never *none*.
 
     Attributes:
         repository: full name.
-        tag: its tag; null when the image was asked for by its digest.
+        tag: the tag; null if the image was requested by its digest.
         digest: of the manifest or index.
         kind: `image`, `index` (several platforms), `artifact` or `unknown`.
         media_type: of the manifest or index.
         artifact_type: of an artifact, such as a Helm chart, or null.
         subject: digest of the image that an artifact is attached to, or null.
-        platforms: its images; none for an artifact.
+        platforms: the images of all platforms; empty for an artifact.
         size: bytes of configurations and layers over all platforms, each blob once.
-        signed: whether a signature is attached; nobody has verified it.
+        signed: whether a signature is attached; authsvc does not verify it.
         sbom: whether a bill of materials is attached.
         pushed_at: the last push.
-        pushed_by: by whom, such as `member:<id>`.
-        pushed_by_name: their address or name.
+        pushed_by: the account, such as `member:<id>`.
+        pushed_by_name: the account's address or name.
         first_found_at: when a crawl of the registry first found it, if no push was recorded.
         pulled_at: the last pull.
-        pulled_by: by whom, such as `license:<id>`; of several licenses the ids with commas between.
-        pulled_by_name: their address or name; of a license its customer.
-        read_at: when the repository was last compared with the registry; pushes and deletions since are known too.
+        pulled_by: the account, such as `license:<id>`; ids of several licenses are separated by commas.
+        pulled_by_name: the account's address or name; for a license, its customer.
+        read_at: when the repository was last compared with the registry; later pushes and deletions are included.
     """
 
     repository: str
@@ -88,7 +88,7 @@ class BlobView:
     """A configuration or layer.
 
     Attributes:
-        digest: of it.
+        digest: the blob's digest.
         size: in bytes.
     """
 
@@ -103,7 +103,7 @@ class ManifestView:
     Attributes:
         digest: of its manifest.
         config: the configuration.
-        layers: from the first to the last.
+        layers: from the first to the last layer.
     """
 
     digest: str
@@ -113,12 +113,12 @@ class ManifestView:
 
 @frozen
 class RunningCustomerView:
-    """A license with which the image was pulled within 30 days.
+    """A license with which the image was pulled in the last 30 days.
 
     Attributes:
-        license: its id.
-        customer: as written into its file; null when the license is not known any more.
-        pulled_at: the last time.
+        license: id of the license.
+        customer: as in the license file; null if the license does not exist any more.
+        pulled_at: the last pull.
     """
 
     license: str
@@ -128,14 +128,15 @@ class RunningCustomerView:
 
 @frozen
 class WholeImageView(ImageView):
-    """Everything about one image. Null is *unknown*, never *none*.
+    """Everything about one image. Null means *unknown*, never *none*.
 
     Attributes:
-        evidence: what is attached or in its own index: `signature`, `sbom`, `provenance`, `other` or `unknown`.
-        tags: of the same digest, the first hundred.
+        evidence: what is attached to the image or in its own index: `signature`, `sbom`, `provenance`, `other` or
+            `unknown`.
+        tags: the first hundred tags of the same digest.
         manifests: the blobs of each platform.
-        customers: who pulled it lately, the last first; as far as the registry's events say.
-        from_registry: whether the registry was asked right now, because the image is not indexed yet.
+        customers: who pulled it recently, the latest first, according to the registry's events.
+        from_registry: whether the answer comes from the registry itself, because the image is not indexed yet.
     """
 
     evidence: tuple[str, ...]
@@ -147,18 +148,18 @@ class WholeImageView(ImageView):
 
 @frozen
 class AppImagesView:
-    """What the images of an app add up to. Null is *unknown*: it was never added up.
+    """Totals of the images of an app. Null means *unknown*: the totals have never been calculated.
 
     Attributes:
         app: slug.
-        repositories: that have tags.
-        tags: in all of them.
+        repositories: number of repositories with tags.
+        tags: number of tags in all of them.
         size: bytes of configurations and layers of tagged images, each blob once in the whole app.
-        images_of_unknown_size: tagged images that are not in `size`.
-        unfinished_deletions: tags of deletions that did not finish.
-        all_indexed: whether everything that the app has is in the index; there is a bound.
-        counted_at: when this was added up.
-        crawled_at: when the whole registry was last read; pushes and deletions since are known too.
+        images_of_unknown_size: number of tagged images that `size` does not include.
+        unfinished_deletions: number of tags whose deletion did not finish.
+        all_indexed: whether the index contains everything in the app; its size is limited.
+        counted_at: when the totals were calculated.
+        crawled_at: when the whole registry was last read; later pushes and deletions are included.
     """
 
     app: str
@@ -174,12 +175,12 @@ class AppImagesView:
 
 @frozen
 class ImageListQuery(PageQuery):
-    """Which tags.
+    """Selects tags.
 
     Attributes:
-        app: slug of the only app; left out for all that the caller sees.
-        repository: the only repository, such as `myapp/worker`.
-        tag: how its tags begin; it counts with `repository` alone.
+        app: slug of the app; all apps that the caller sees if left out.
+        repository: full name, such as `myapp/worker`.
+        tag: the beginning of the tags; only together with `repository`.
     """
 
     app: str | None = None
@@ -188,7 +189,7 @@ class ImageListQuery(PageQuery):
 
 
 def image_view(facts: dict[str, Any]) -> ImageView:
-    """Return what is shown of a tag, of its facts."""
+    """Return a tag as the API shows it, from its facts."""
     return ImageView(**{**facts, "platforms": _platforms(facts)})
 
 
@@ -294,7 +295,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         is_list=True,
         errors=PAGE_ERRORS | ONE_APP | ApiErrors(refused=("image_invalid",), not_found=("image_not_found",)),
         answer_example=EXAMPLE,
-        description="From an index that follows the registry: a push or a deletion is in it after about a second.",
+        description="From an index of the registry, which includes a push or a deletion after about a second.",
     ),
     Endpoint(
         *("GET", "/images/{image}", "getImage", "Read an image"),
@@ -303,8 +304,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         asks_others=True,
         errors=ONE,
         answer_example=WHOLE_EXAMPLE,
-        description="With its layers, its other tags and the customers that run it. An image that is not indexed yet "
-        "is asked of the registry. The entity tag is the digest.",
+        description=(
+            "With its layers, its other tags and the customers that run it. An image that is not indexed yet is read "
+            "from the registry. The entity tag is the digest."
+        ),
     ),
     Endpoint(
         *("GET", "/apps/{app}/images", "getAppImages", "Read what the images of an app add up to"),

@@ -1,4 +1,4 @@
-"""Reads the JSON body of a request: bounded, in time, and nothing that two readers could understand in two ways."""
+"""Reads the JSON body of a request: of bounded size, within a time limit, and only if it is unambiguous."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def require_json(request: web.Request) -> None:
     """Accept a request whose body says that it is JSON.
 
     Raises:
-        HTTPUnsupportedMediaType: it is said to be something else, or is compressed.
+        HTTPUnsupportedMediaType: its type is another one, or it is compressed.
     """
     coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
     charset = (request.charset or "utf-8").lower()
@@ -48,7 +48,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     """Return the JSON object in ``body``.
 
     Raises:
-        InputRefused: it is not one; a name occurs twice; a number cannot be written again; a text is not Unicode.
+        InputRefused: it is not one; a name occurs twice; a number cannot be represented; a string is not Unicode.
     """
     try:
         found = json.loads(
@@ -66,7 +66,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 class _AmbiguousError(ValueError):
-    """The text is JSON by its grammar and has no single meaning."""
+    """The text is valid JSON but ambiguous."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

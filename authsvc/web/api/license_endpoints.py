@@ -59,7 +59,7 @@ ONE = ApiErrors(
 SIGNED = ApiErrors(
     conflict=("license_token_key_changed",), unavailable=("signer_unavailable",), refused=("key_service_refused",)
 )
-"""Errors of every endpoint that makes a license file."""
+"""Errors of every endpoint that creates a license file."""
 
 TERMS = ApiErrors(
     refused=(
@@ -68,7 +68,7 @@ TERMS = ApiErrors(
     ),
     conflict=("customer_not_found", "reference_conflict", "customer_changed", "name_taken", "reference_taken"),
 )
-"""Errors of what a license says."""
+"""Errors of a license's attributes."""
 
 PERIOD = ApiErrors(refused=("date_invalid", "date_not_in_future", "period_invalid"))
 """Errors of when a license begins and ends."""
@@ -111,7 +111,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "reference": "order-1001",
         },
         answer_example=EXAMPLE,
-        description="The answer has no registry token; the file of the license has it: `GET /licenses/{license}/file`.",
+        description=(
+            "The answer does not contain the registry token; the license file does: `GET /licenses/{license}/file`."
+        ),
     ),
     Endpoint(
         *("GET", "/licenses/{license}", "getLicense", "Read a license"),
@@ -128,8 +130,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=ONE | TERMS | SIGNED,
         request_example={"contact": "support@vendor.com", "fields": {"seats": 50}},
         answer_example=EXAMPLE,
-        description="The registry token stays the same. What is written into a file that the customer has already "
-        "changes with the next download.",
+        description=(
+            "The registry token stays the same. A license file that the customer already has does not change; the "
+            "next download has the changes."
+        ),
     ),
     Endpoint(
         *("POST", "/licenses/{license}/extend", "extendLicense", "Give a license another end"),
@@ -176,13 +180,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=ONE | SIGNED | CONFIRM_ERRORS | ApiErrors(refused=("span_invalid",)),
         request_example={"overlap": "24h"},
         answer_example=EXAMPLE,
-        description="The customer needs the new file; the old token goes on working for `overlap`.",
+        description="The customer needs the new file; the old token continues to work for `overlap`.",
     ),
     Endpoint(
         *("GET", "/licenses/{license}/file", "downloadLicense", "Download the file of a license"),
         *(Permission.LICENSE_DOWNLOAD, download_license),
         media_type="application/json",
         errors=ONE | SIGNED,
-        description="The file has the registry token: anyone who has the file can pull. It can be downloaded again.",
+        description=(
+            "The file contains the registry token: anyone who has the file can pull. It can be downloaded again."
+        ),
     ),
 )

@@ -19,7 +19,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.LICENSE_KEYS, _show),
         media_type=KEY_FILE,
         errors=ApiErrors(unavailable=("signer_unavailable",)),
-        description="A JWK set (RFC 7517), retired keys included. Customers check their license files with it offline. "
-        "The same file is at `/auth/license-keys.json`, without a credential.",
+        description=(
+            "A JWK set (RFC 7517), retired keys included. Customers verify their license files with it offline. The "
+            "same file is at `/auth/license-keys.json`, without a credential."
+        ),
     ),
 )

@@ -24,11 +24,11 @@ class LicenseLinkView:
     Attributes:
         id: never changes.
         license: id of the license.
-        created_at: when it was made.
-        created_by: subject of who made it.
+        created_at: when it was created.
+        created_by: subject of its creator.
         expires_at: the first instant at which it no longer works.
-        downloaded_at: when the license file was last downloaded by it, or null.
-        works: whether it opens the page now: it does not when its maker could not make it any more.
+        downloaded_at: when the license file was last downloaded through it, or null.
+        works: whether it opens the page now; it does not while its creator lacks the right to create it.
     """
 
     id: str
@@ -42,7 +42,7 @@ class LicenseLinkView:
 
 @frozen
 class NewLicenseLink:
-    """A link to be made.
+    """A link to be created.
 
     Attributes:
         expires: `2027-01-31` (00:00 UTC at its start), `2027-01-31T12:00:00Z`, or `30d` from now.
@@ -59,7 +59,7 @@ class LicenseLinkSecret:
         id: of the link.
         license: id of the license.
         expires_at: the first instant at which it no longer works.
-        path: where the page is, on this host; whoever has it can download the license file.
+        path: of the page, on this host; anyone who has it can download the license file.
     """
 
     id: str
@@ -139,6 +139,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.LICENSE_LINK_REVOKE, _revoke),
         status=HTTPStatus.NO_CONTENT,
         errors=ONE | ApiErrors(not_found=("license_link_not_found",)),
-        description="It stops working at once. License files that were downloaded go on working.",
+        description="It stops working at once. License files that were downloaded continue to work.",
     ),
 )

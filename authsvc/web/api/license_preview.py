@@ -13,11 +13,11 @@ from authsvc.web.api.schemas import Slug
 
 @frozen
 class LicensePreviewBody:
-    """A license that is not made yet, as far as it matters for what it pulls.
+    """The parts of a planned license that decide what it can pull.
 
     Attributes:
         app: slug of the app.
-        repositories: patterns relative to the app; null for the whole app, and none for nothing.
+        repositories: patterns relative to the app; null for the whole app, an empty list for no repositories.
     """
 
     app: Slug
@@ -64,8 +64,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ),
         request_example={"app": "myapp", "repositories": ["worker", "api/*"]},
         answer_example=ImagePreviewView("myapp/worker", "1.2", f"sha256:{'4f' * 32}"),
-        description="Nothing is changed. The tags are those that are in the registry now; a license also pulls what is "
-        "pushed later. For the next page send the same body. What is pulled through from linked registries is not "
-        "listed.",
+        description=(
+            "Nothing is changed. The tags are those that are in the registry now; a license can also pull what is "
+            "pushed later. For the next page, send the same body. Images of linked registries are not listed."
+        ),
     ),
 )

@@ -1,7 +1,7 @@
 """Many licenses in one request of the management API: ``/licenses/import`` and ``/licenses/renew``.
 
 A request has at most :data:`MAX_ROWS` rows, so that it is answered within seconds. Importing or renewing the same rows
-again changes nothing, so a request whose answer was lost is simply sent again.
+again changes nothing, so a request whose answer was lost can be sent again.
 """
 
 import asyncio
@@ -36,24 +36,24 @@ from authsvc.web.api.schemas import Day, Email, Line, Slug
 from authsvc.web.row_deadline import end_in_time
 
 MAX_ROWS = 100
-"""Most rows of one request: two operations with keys each, as many as a worker gets at once from the key service."""
+"""Most rows of one request: each needs two operations of the key service, which limits them per worker."""
 
 
 @frozen
 class LicenseRowBody:
-    """A license of many.
+    """One of several licenses to be created.
 
     Attributes:
-        customer: name of the customer; one that is not known is created.
+        customer: name of the customer, who is created if unknown.
         expires: `2027-01-31` (00:00 UTC at its start) or `2027-01-31T12:00:00Z`.
-        type: for reports.
+        type: for reports only.
         not_before: when it begins, in the forms of `expires`; at once if left out.
         repositories: patterns relative to the app; the whole app if left out.
         fields: for the vendor's own software.
         contact: whom the customer asks.
         reference: the vendor's own key for the license; the customer's name if left out.
         customer_reference: the vendor's own key for the customer.
-        customer_email: given to a customer that has none.
+        customer_email: set if the customer has no address yet.
     """
 
     customer: Line
@@ -74,7 +74,7 @@ class LicenseImportBody:
 
     Attributes:
         app: slug of the app.
-        rows: at most 100, each with a reference of its own.
+        rows: at most 100, each with a different reference.
     """
 
     app: Slug
@@ -83,7 +83,7 @@ class LicenseImportBody:
 
 @frozen
 class RenewalRowBody:
-    """Another end for a license.
+    """A new end of a license.
 
     Attributes:
         reference: of the license.
@@ -96,11 +96,11 @@ class RenewalRowBody:
 
 @frozen
 class LicenseRenewalBody:
-    """Licenses that get another end.
+    """Licenses and their new ends.
 
     Attributes:
         app: slug of the app.
-        rows: at most 100, each for another license.
+        rows: at most 100, each for a different license.
     """
 
     app: Slug
@@ -109,7 +109,7 @@ class LicenseRenewalBody:
 
 @frozen
 class PreviewQuery:
-    """Whether to try only.
+    """Whether it is a dry run.
 
     Attributes:
         dry_run: whether to check everything and change nothing.
@@ -120,11 +120,11 @@ class PreviewQuery:
 
 @frozen
 class ImportQuery(PreviewQuery):
-    """Whether to try only, and what becomes of rows that differ from their licenses.
+    """Whether it is a dry run, and what to do with rows that differ from their licenses.
 
     Attributes:
-        skip_changed: whether to leave out rows that differ from the license that was made for their reference;
-            otherwise one of them refuses the whole request.
+        skip_changed: whether to skip rows that differ from the existing license with their reference; otherwise such a
+            row causes the whole request to be refused.
     """
 
     skip_changed: bool = False
@@ -132,12 +132,12 @@ class ImportQuery(PreviewQuery):
 
 @frozen
 class ChangedRowView:
-    """A row that differs from the license that was made for its reference, and is left out.
+    """A skipped row, which differs from the existing license with its reference.
 
     Attributes:
         row: its number, from 0.
         license: id of the license, which stays as it is.
-        members: in which they differ.
+        members: names of the members that differ.
     """
 
     row: int
@@ -147,12 +147,12 @@ class ChangedRowView:
 
 @frozen
 class ImportView:
-    """What an import did, or would do.
+    """The result of an import, or of its dry run.
 
     Attributes:
         dry_run: whether nothing was changed.
-        created: licenses that were created, or would be.
-        existing: rows whose license was there already.
+        created: licenses that were (or would be) created.
+        existing: licenses that existed already.
         changed: rows that differ from their licenses.
     """
 
@@ -164,12 +164,12 @@ class ImportView:
 
 @frozen
 class RenewalView:
-    """What a renewal did, or would do.
+    """The result of a renewal, or of its dry run.
 
     Attributes:
         dry_run: whether nothing was changed.
-        renewed: licenses that have another end, or would.
-        unchanged: licenses that had it already.
+        renewed: licenses that got (or would get) a new end.
+        unchanged: licenses that had this end already.
     """
 
     dry_run: bool
@@ -215,7 +215,7 @@ async def _renew(use_cases: UseCases, call: Call[PreviewQuery, LicenseRenewalBod
 
 
 def _lines(rows: tuple[object, ...]) -> list[str]:
-    """Return the rows as lines of a file, which the use cases read.
+    """Return the rows as lines of a file, the form that the use cases read.
 
     Raises:
         InputRefused: there are none, or too many.
@@ -230,7 +230,7 @@ def _lines(rows: tuple[object, ...]) -> list[str]:
 
 
 def _operations(call: AnyCall, kind: BatchKind, rows: int) -> Callable[[], Operation]:
-    """Return what begins the operation of one license: each has an id of its own."""
+    """Return a function that begins the operation of one license; each has its own id."""
     batch = RowBatch(kind, rows)
 
     def begin() -> Operation:
@@ -301,8 +301,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         | ApiErrors(refused=("email_invalid", "reference_conflict"), conflict=("app_archived", "license_differs")),
         request_example={"app": "myapp", "rows": [EXAMPLE_ROW]},
         answer_example=ImportView(dry_run=False, created=1, existing=0, changed=()),
-        description="Every row is checked before the first license is created. Importing the same rows again creates "
-        "only what is missing, so a request whose answer was lost is sent again.",
+        description=(
+            "Every row is checked before the first license is created. Importing the same rows again creates only "
+            "what is missing, so a request whose answer was lost can be sent again."
+        ),
     ),
     Endpoint(
         *("POST", "/licenses/renew", "renewLicenses", "Give many licenses another end"),

@@ -1,4 +1,4 @@
-"""Licenses in the management API: what ``/licenses`` parses, answers and calls."""
+"""Licenses in the management API: requests, answers and handlers of ``/licenses``."""
 
 import enum
 import json
@@ -30,7 +30,7 @@ FieldValue = str | int | float | bool | None
 
 
 class LicenseState(enum.StrEnum):
-    """What a license is now."""
+    """The current state of a license."""
 
     ACTIVE = "active"
     PENDING = "pending"
@@ -44,19 +44,19 @@ class LicenseView:
     """A customer's right to pull an app's images until it ends.
 
     Attributes:
-        id: never changes, and is never given again.
+        id: never changes, and is never reused.
         app: slug of the app.
         team: slug of the vendor.
-        customer: name, as it is written into the file.
-        customer_id: of the customer; null until a license of an older version is indexed.
-        type: for reports; it changes no right.
-        state: what it is now; `pending` has not begun.
+        customer: name, as in the license file.
+        customer_id: id of the customer; null while a license of an older version is not indexed yet.
+        type: for reports only; it does not affect access.
+        state: the current state; a `pending` license has not begun yet.
         issued_at: when it was created.
         not_before: when it begins, or null.
-        expires_at: the first instant at which it no longer counts.
+        expires_at: the first instant at which it is no longer valid.
         registry: host and port that the customer logs in to.
         repositories: patterns relative to the app; null is the whole app, an empty list nothing.
-        fields: what the vendor's own software reads.
+        fields: custom fields for the vendor's own software.
         contact: whom the customer asks, or null.
         reference: the vendor's own key for the license, or null.
         revoked_at: since when it is refused, or null.
@@ -92,16 +92,16 @@ class NewLicense:
 
     Attributes:
         app: slug of the app.
-        customer: name of the customer; one that is not known is created.
+        customer: name of the customer, who is created if unknown.
         expires: `2027-01-31` (00:00 UTC at its start), `2027-01-31T12:00:00Z`, or `365d` from now.
-        type: for reports.
+        type: for reports only.
         not_before: when it begins, in the forms of `expires`; at once if left out.
         repositories: patterns relative to the app, such as `worker` or `api/*`; the whole app if left out.
-        fields: for the vendor's own software.
-        contact: whom the customer asks; it is shown in every refusal.
+        fields: custom fields for the vendor's own software.
+        contact: whom the customer asks; shown in every refusal.
         reference: the vendor's own key for the license, such as an order number; unique in the app.
-        customer_reference: the vendor's own key for the customer, by which it is found before its name.
-        customer_email: given to a customer that has none.
+        customer_reference: the vendor's own key for the customer, which is looked up before the name.
+        customer_email: set if the customer has no address yet.
     """
 
     app: Slug
@@ -119,14 +119,14 @@ class NewLicense:
 
 @frozen
 class LicenseChange:
-    """What is to be changed of a license; what is left out stays (as in RFC 7396).
+    """Changes to a license; what is left out stays (as in RFC 7396).
 
     Attributes:
-        customer: name of another customer; one that is not known is created.
-        customer_reference: the vendor's own key of another customer.
-        contact: another contact; null removes it.
-        repositories: other patterns; null is the whole app.
-        fields: custom fields that get another value; null removes one.
+        customer: name of the new holder, who is created if unknown.
+        customer_reference: the vendor's own key for the new holder.
+        contact: the new contact; null removes it.
+        repositories: the new patterns; null is the whole app.
+        fields: custom fields with their new values; null removes a field.
     """
 
     customer: Line | UnsetType = UNSET
@@ -138,7 +138,7 @@ class LicenseChange:
 
 @frozen
 class NewEnd:
-    """Another end of a license.
+    """A new end of a license.
 
     Attributes:
         expires: `2027-01-31` (00:00 UTC at its start), `2027-01-31T12:00:00Z`, or `365d` from now; in the future.
@@ -149,14 +149,15 @@ class NewEnd:
 
 @frozen
 class LicenseListQuery(PageQuery):
-    """Which licenses.
+    """Selects licenses.
 
     Attributes:
-        app: slug of the only app.
-        customer: words, or beginnings of words, of the customer's name, in any order, case and accents aside.
-        reference: the license's reference, or how it begins, case and accents aside.
-        state: the state of all of them; all but archived ones if left out.
-        ends_within: a span such as `30d`; active and pending ones that end within it, or those of `state`.
+        app: slug of the app.
+        customer: words of the customer's name, or their beginnings, in any order; case and accents are ignored.
+        reference: the license's reference, or its beginning; case and accents are ignored.
+        state: only licenses in this state; all but archived ones if left out.
+        ends_within: a span such as `30d`: only licenses that end within it, and without `state` only active and pending
+            ones.
     """
 
     app: Slug | None = None
@@ -168,7 +169,7 @@ class LicenseListQuery(PageQuery):
 
 @frozen
 class LicenseQuery:
-    """Which of several licenses that have the same reference.
+    """Selects one of several licenses with the same reference.
 
     Attributes:
         app: slug of the app; needed when licenses of several apps have the reference.
@@ -179,7 +180,7 @@ class LicenseQuery:
 
 @frozen
 class RotationQuery(ConfirmQuery):
-    """Which of several licenses that have the same reference, and the confirmation.
+    """Selects one of several licenses with the same reference, and confirms.
 
     Attributes:
         app: slug of the app; needed when licenses of several apps have the reference.
@@ -189,7 +190,7 @@ class RotationQuery(ConfirmQuery):
 
 
 def license_view(license_: License, app: App, call: AnyCall) -> LicenseView:
-    """Return what is shown of a license of ``app``, without its registry token."""
+    """Return a license of ``app`` as the API shows it, without its registry token."""
     return LicenseView(
         id=license_.id,
         app=license_.app,
@@ -283,7 +284,7 @@ async def change_license(use_cases: UseCases, call: Call[LicenseQuery, LicenseCh
 
 
 async def extend_license(use_cases: UseCases, call: Call[LicenseQuery, NewEnd]) -> ObjectAnswer:
-    """Give a license another end."""
+    """Set a new end of a license."""
     named = call.path["license"]
     license_, _ = await use_cases.licenses.extend(named, call.body.expires, call.operation, call.query.app)
     return await _shown(use_cases, call, license_)
@@ -311,7 +312,7 @@ async def archive_license(use_cases: UseCases, call: Call[LicenseQuery, NoBody])
 
 
 async def reinstate_license(use_cases: UseCases, call: Call[LicenseQuery, NoBody]) -> ObjectAnswer:
-    """Undo the end of a license."""
+    """Undo the revocation or archiving of a license."""
     license_ = await use_cases.licenses.reinstate(call.path["license"], call.operation, call.query.app)
     return await _shown(use_cases, call, license_)
 

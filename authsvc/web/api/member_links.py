@@ -17,19 +17,19 @@ from authsvc.web.api.schemas import Instant
 
 @frozen
 class MemberLinkView:
-    """A one-time link that is open; its secret was shown when it was made, and never again.
+    """An unused one-time link; its secret was shown only when it was created.
 
     Attributes:
         id: never changes.
         purpose: `invite`, to join the team, or `reset`, to set a new password.
-        email: of the person it is for.
-        role: what that person may do.
+        email: address of the invited person or the member.
+        role: of that person.
         apps: slugs of the apps that the person is limited to; null for every app.
-        created_at: when it was made.
-        created_by: id of the member who made it; null for the operator.
+        created_at: when it was created.
+        created_by: id of the member who created it; null for the operator.
         expires_at: the first instant at which it no longer works.
-        works: whether it can be used now: it cannot when its maker could not make it any more, or when the member whose
-            password it sets was changed.
+        works: whether it can be used now; it cannot while its creator lacks the right to create it, nor after a change
+            of the member whose password it sets.
     """
 
     id: str
@@ -93,6 +93,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.LINK_REVOKE, _revoke),
         status=HTTPStatus.NO_CONTENT,
         errors=ApiErrors(not_found=("link_not_found",), conflict=("link_void",)),
-        description="By its id, or by the address of the person it is for. It stops working at once.",
+        description="By its id, or by the address of the person for whom it was created. It stops working at once.",
     ),
 )

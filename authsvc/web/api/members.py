@@ -29,21 +29,21 @@ from authsvc.web.api.parameters import CONFIRM_ERRORS, PAGE_ERRORS, ConfirmQuery
 from authsvc.web.api.schemas import Email, Instant, Slug
 
 AppLimits = Annotated[tuple[Slug, ...], Meta(min_length=1)]
-"""Slugs of the apps that a member is limited to. Without one it might mean no app or no limit, so it is refused."""
+"""Slugs of the apps that a member is limited to. An empty list could mean no app or no limit, so it is refused."""
 
 
 @frozen
 class MemberView:
-    """A person of the team.
+    """A member of the team.
 
     Attributes:
-        id: never changes, also when the address joins again.
+        id: never changes; a person who joins again gets another one.
         email: in lower case.
         team: slug of the vendor.
-        role: what the member may do.
+        role: of the member; it decides what the member may do.
         apps: slugs of the apps that the member is limited to; null for every app.
         created_at: when the member joined.
-        disabled_at: since when the account is refused, or null.
+        disabled_at: since when the account is disabled, or null.
         removed_at: since when the person is no longer a member, or null.
         passkeys: how many passkeys the member can sign in to the portal with.
     """
@@ -61,12 +61,12 @@ class MemberView:
 
 @frozen
 class NewMember:
-    """Somebody to be invited.
+    """A person to be invited.
 
     Attributes:
-        email: of the person.
-        role: what the member may do.
-        apps: slugs of the apps that the member is limited to, one at least; every app if left out or null.
+        email: the person's address.
+        role: of the member; it decides what the member may do.
+        apps: slugs of the apps that the member is limited to, at least one; every app if left out or null.
     """
 
     email: Email
@@ -76,12 +76,12 @@ class NewMember:
 
 @frozen
 class MemberChange:
-    """Another role.
+    """A new role.
 
     Attributes:
-        role: what the member may do.
-        apps: slugs of the apps that the member is limited to, one at least; null lifts the limit, and it stays if left
-            out.
+        role: of the member; it decides what the member may do.
+        apps: slugs of the apps that the member is limited to, at least one; null removes the limit, and it stays if
+            left out.
     """
 
     role: Role
@@ -90,11 +90,11 @@ class MemberChange:
 
 @frozen
 class OneTimeLinkView:
-    """A link by which a person sets a password; it is shown this once.
+    """A link with which a person sets a password; it is shown only this once.
 
     Attributes:
-        email: of the person.
-        link: what the person needs; anybody who has it can use it.
+        email: the person's address.
+        link: the address to open; anyone who has it can use it.
         expires_at: when it stops working.
     """
 
@@ -104,7 +104,7 @@ class OneTimeLinkView:
 
 
 async def _views(use_cases: UseCases, call: AnyCall, members: Sequence[Member]) -> tuple[MemberView, ...]:
-    """Return what is shown of members of the caller's team; their passkeys are counted at once."""
+    """Return members of the caller's team as the API shows them; their passkeys are counted in one read."""
     counts = await use_cases.passkeys.counts(call.actor, call.team, members)
     return tuple(_view(member, counts.get(member.id, 0)) for member in members)
 
@@ -129,7 +129,7 @@ def _view(member: Member, passkeys: int) -> MemberView:
 
 
 def _limits(apps: AppLimits | None) -> AppLimits:
-    """Return the limits as the use cases take them: none for every app.
+    """Return the limits in the form of the use cases: none for every app.
 
     Raises:
         InputRefused: a list has none.
@@ -222,8 +222,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=LIMITS | ApiErrors(refused=("email_invalid", "email_taken"), conflict=("links_too_many",)),
         request_example={"email": "kim@vendor.com", "role": "developer", "apps": ["myapp"]},
         answer_example=LINK_EXAMPLE,
-        description="The answer has a one-time link, by which the person joins with a password of their own. "
-        "A newer link for the same address replaces an older one.",
+        description=(
+            "The answer has a one-time link with which the person sets a password and joins. A newer link for the "
+            "same address replaces an older one."
+        ),
     ),
     Endpoint(
         *("GET", "/members/{member}", "getMember", "Read a member", Permission.MEMBER_SHOW, _show, MemberView),
@@ -272,6 +274,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.MEMBER_RESET, _reset, OneTimeLinkView),
         errors=ONE | ApiErrors(conflict=("links_too_many",)),
         answer_example=LINK_EXAMPLE,
-        description="The answer has a one-time link, by which the member sets a new password.",
+        description="The answer has a one-time link with which the member sets a new password.",
     ),
 )

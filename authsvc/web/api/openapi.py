@@ -20,25 +20,25 @@ DOCUMENT_PATH = "/openapi.json"
 """Below ``/api``."""
 
 CODES_OF_RESPONSE = "x-extensible-enum"
-"""Lists the codes of a response; the keyword is that of Zalando's guidelines for APIs, which some generators know."""
+"""Lists the codes of a response; the keyword comes from Zalando's API guidelines, and some generators know it."""
 
 DESCRIPTION = """\
-Everything that the vendor's people and programs manage: apps, customers, licenses, members and tokens.
+What the vendor's people and programs manage: apps, customers, licenses, members and tokens.
 
 Send a personal or service-account token that was created with API access as `Authorization: Bearer asv_…`.
-A token with the access `read` reads; one with `manage` also changes.
+A token with the access `read` can read; one with `manage` can also make changes.
 
-**Lists** answer `{"items": […], "next": CURSOR}`; ask again with `?after=CURSOR` until `next` is null.
-A page may have fewer items than `limit` and a `next` all the same.
+**Lists** answer `{"items": […], "next": CURSOR}`; repeat the request with `?after=CURSOR` until `next` is null.
+A page with a `next` may have fewer items than `limit`.
 
 **Errors** are `application/problem+json` (RFC 9457) with a `code` that never changes its meaning.
 
 **Repeating:** a change with the header `Idempotency-Key` is carried out once; a repeat within a day
-changes nothing and gets the object as it is now.
+changes nothing and returns the object as it is now.
 
-**Concurrent changes:** send the `ETag` of what you read as `If-Match`, and the change is refused with 412 if it was
-changed meanwhile. Send it as `If-None-Match` with the next read, and the answer is 304 without a body if it would be
-the same. `HEAD` is answered like `GET`, without the body.
+**Concurrent changes:** send the `ETag` of what you read as `If-Match`, and the change is refused with 412 if the
+object has changed meanwhile. Send it as `If-None-Match` with the next read, and an unchanged answer is 304 without a
+body. `HEAD` is answered like `GET`, without the body.
 
 **Times** are RFC 3339 in UTC. A date without a time means 00:00 UTC at its start.
 """
@@ -76,8 +76,8 @@ def openapi_document(
 
     Args:
         endpoints: of the API.
-        variables: what each variable in a path means, and an example.
-        tags: what each collection is.
+        variables: the meaning of each path variable, and an example.
+        tags: a description of each collection.
     """
     bodies = [endpoint.body for endpoint in endpoints if endpoint.body is not NoBody]
     answers = [endpoint.answer for endpoint in endpoints if endpoint.answer is not None]

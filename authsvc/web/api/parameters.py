@@ -1,4 +1,4 @@
-"""Parameters and parts of answers that several endpoints have, and the errors that come with them."""
+"""Parameters and parts of answers that several endpoints share, and their errors."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -12,16 +12,16 @@ from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.schemas import Instant, Span
 
 Cursor = Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR)]
-"""Where a page of a list begins."""
+"""The position at which a page of a list begins."""
 
 
 @frozen
 class PageQuery:
-    """Which page of a list.
+    """Selects a page of a list.
 
     Attributes:
-        limit: most items of the page.
-        after: the `next` of the page before, with the same filters; left out for the first page.
+        limit: largest number of items on the page.
+        after: the `next` of the previous page, with the same filters; left out for the first page.
     """
 
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = MAX_PAGE
@@ -30,10 +30,10 @@ class PageQuery:
 
 @frozen
 class ConfirmQuery:
-    """A change that may have to be confirmed.
+    """Confirms a change, if that is necessary.
 
     Attributes:
-        confirm: the `mark` of the answer `confirmation_needed`, to confirm what its `detail` says.
+        confirm: the `mark` of a `confirmation_needed` answer, to confirm what its `detail` says.
     """
 
     confirm: str | None = None
@@ -41,11 +41,11 @@ class ConfirmQuery:
 
 @frozen
 class TokenView:
-    """A token that signs in now; never the token itself.
+    """A valid token, without its secret.
 
     Attributes:
-        generation: 1 for the first one; each rotation makes the next.
-        ends_at: when it stops, or null.
+        generation: 1 for the first one; each rotation creates the next.
+        ends_at: when it stops working, or null.
     """
 
     generation: int
@@ -57,14 +57,14 @@ class TokenRotation:
     """How a token is replaced.
 
     Attributes:
-        overlap: how long the old one goes on working, such as `24h`, `30m` or `7d`; `0` ends it at once.
+        overlap: how long the old one continues to work, such as `24h`, `30m` or `7d`; `0` ends it at once.
     """
 
     overlap: Span = "24h"
 
 
 def token_views(tokens: Iterable[TokenDigest]) -> tuple[TokenView, ...]:
-    """Return what is shown of tokens."""
+    """Return tokens as the API shows them."""
     return tuple(TokenView(token.generation, token.ends_at) for token in tokens)
 
 

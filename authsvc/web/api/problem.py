@@ -38,7 +38,7 @@ class ProblemField:
     """What is wrong with one argument of a request.
 
     Attributes:
-        field: its name; a part of one is `fields.seats`.
+        field: its name; parts have dotted names, such as `fields.seats`.
         code: machine-readable, as in docs/errors.md.
         detail: a sentence for people.
     """
@@ -53,14 +53,14 @@ class Problem:
     """An error (RFC 9457).
 
     Attributes:
-        type: always `about:blank`: the problem is told by `code`.
-        title: of the status.
+        type: always `about:blank`; `code` identifies the problem.
+        title: the name of the status.
         status: of the response.
-        code: machine-readable, and never renamed.
+        code: machine-readable; never renamed.
         detail: a sentence for people.
-        request_id: finds the request in the log of the server; null if it did not get that far.
-        errors: what is wrong, argument by argument; there for every error about the request's content.
-        mark: there when `code` is `confirmation_needed`; repeat the request with `?confirm=` and this mark.
+        request_id: identifies the request in the server's log; null if it was refused before it got one.
+        errors: the problems of each argument; present in every error about the request's content.
+        mark: present if `code` is `confirmation_needed`; to confirm, repeat the request with `?confirm=` and this mark.
     """
 
     title: str
@@ -101,7 +101,7 @@ def render_problem(error: PublicError) -> web.Response:
 
 
 def render_http_error(error: web.HTTPException, request_id: str) -> web.Response:
-    """Return the reply to what the HTTP server or the router refuses."""
+    """Return the reply to a request that the HTTP server or the router refuses."""
     status = HTTPStatus(error.status)
     sentence = HTTP_SENTENCES.get(status, f"the request was refused: {status.phrase}")
     code = HTTP_CODES.get(status, "request_refused")

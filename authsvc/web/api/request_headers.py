@@ -18,7 +18,7 @@ MAX_TAGS = 20
 """Most entity tags in one request."""
 
 MAX_RANGES = 50
-"""Most media types of one request that are looked at."""
+"""Most media types of one request that are considered."""
 
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
@@ -40,7 +40,7 @@ def idempotency_key(headers: CIMultiDictProxy[str]) -> str | None:
 
 
 def if_match(headers: CIMultiDictProxy[str]) -> tuple[str, ...] | None:
-    """Return the tags of which the changed record must have one, ``*`` for any; None without a condition.
+    """Return the tags, one of which the changed record must have; ``*`` for any tag, None without a condition.
 
     A weak tag is refused rather than ignored: it never matches (RFC 9110 §13.1.1).
 
@@ -61,7 +61,7 @@ def if_match(headers: CIMultiDictProxy[str]) -> tuple[str, ...] | None:
 
 
 def require_unused(headers: CIMultiDictProxy[str], name: str) -> None:
-    """Accept a request without a header that its endpoint does not heed: its client would rely on it in vain.
+    """Refuse a header that the endpoint does not support, so that no client relies on it in vain.
 
     Raises:
         InputRefused: it has the header.
@@ -75,7 +75,7 @@ def preferred_type(headers: CIMultiDictProxy[str], offered: Sequence[str]) -> st
 
     Args:
         headers: of the request.
-        offered: media types, the usual one first; among equally welcome ones the first is taken.
+        offered: media types, the usual one first; the first one wins among equally preferred ones.
     """
     accepted = [_media_range(part) for part in ",".join(headers.getall("Accept", [])).split(",")[:MAX_RANGES]]
     quality = {one: _quality(one, accepted) for one in offered}
@@ -89,7 +89,7 @@ def _media_range(text: str) -> tuple[str, float]:
 
 
 def _quality(media_type: str, accepted: Sequence[tuple[str, float]]) -> float:
-    """Return how welcome a media type is, by the most specific range that has it."""
+    """Return the quality of a media type, from the most specific range that includes it."""
     for wanted in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         found = [quality for name, quality in accepted if name == wanted]
         if found:

@@ -1,6 +1,6 @@
 """JSON schemas of the attrs classes that requests are parsed into and answers are made of (design #19).
 
-msgspec makes the schemas; what a class and its attributes mean is taken from the docstring of the class.
+msgspec makes the schemas; the descriptions of a class and its attributes are taken from the docstring of the class.
 """
 
 import enum
@@ -45,7 +45,7 @@ Span = Annotated[str, msgspec.Meta(pattern="^([0-9]{1,6}[mhd]|0)$")]
 Schema = dict[str, Any]
 
 SUFFIXES = ("View", "Body")
-"""What the names of classes end with that have the same name as a record, and those of their schemas do not."""
+"""Suffixes that distinguish classes from records of the same name; the names of their schemas do not have them."""
 
 REFERENCE = "#/components/schemas/{name}"
 
@@ -54,11 +54,11 @@ _ATTRIBUTE = re.compile(r"^[ ]{4}(?P<name>\w+): (?P<text>.*(?:\n[ ]{8,}.*)*)", r
 
 
 def component_schemas(kinds: Iterable[type], closed: Iterable[type]) -> dict[str, Schema]:
-    """Return the schemas of ``kinds`` and of every class within them, by the name that the document gives each.
+    """Return the schemas of ``kinds`` and of every class within them, by their names in the document.
 
     Args:
         kinds: attrs classes.
-        closed: those of which unknown members are refused, with the classes within them.
+        closed: classes whose unknown members are refused, including the classes within them.
     """
     classes = {one.__name__: one for one in _within(kinds)}
     _, components = msgspec.json.schema_components(classes.values(), schema_hook=_schema, ref_template=REFERENCE)
@@ -73,12 +73,12 @@ def component_schemas(kinds: Iterable[type], closed: Iterable[type]) -> dict[str
 
 
 def public_name(name: str) -> str:
-    """Return what the document calls the schema of a class: a client need not know that it is our view of a record."""
+    """Return the name of a class's schema in the document: clients need not know which classes are views of records."""
     return next((name.removesuffix(one) for one in SUFFIXES if name.endswith(one)), name)
 
 
 def attribute_texts(kind: type) -> Mapping[str, str]:
-    """Return what the docstrings of a class and its bases say of each attribute."""
+    """Return the descriptions of all attributes in the docstrings of a class and its bases."""
     texts: dict[str, str] = {}
     for one in reversed(kind.__mro__):
         section = _SECTION.search(inspect.cleandoc(one.__doc__ or ""))

@@ -32,21 +32,21 @@ ServiceAccountName = Annotated[str, Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", min
 
 @frozen
 class ServiceAccountView:
-    """A machine's own account.
+    """An account for a machine.
 
     Attributes:
         id: never changes.
         name: unique in the team.
         team: slug of the vendor.
-        grants: what it may do at the registry, `APP/PATTERN:ACTION,ACTION` each.
+        grants: its rights at the registry, each as `APP/PATTERN:ACTION,ACTION`.
         created_at: when it was created.
-        creator: id of the member who created it, whose rights bound its own; null for the operator.
-        expires_at: when it ends by itself, or null.
-        api: what it may do at this API, or null.
+        creator: id of the member who created it, whose rights limit those of the account; null for the operator.
+        expires_at: when it expires, or null.
+        api: its access to this API, or null.
         used_at: when it last signed in, or null.
-        disabled_at: since when it is refused, or null.
-        revoked_at: since when it is refused for good, or null.
-        tokens: the tokens that sign in now, newest first.
+        disabled_at: since when it is disabled, or null.
+        revoked_at: since when it is permanently revoked, or null.
+        tokens: the valid tokens, newest first.
     """
 
     id: str
@@ -69,8 +69,8 @@ class NewServiceAccount:
 
     Attributes:
         name: of a-z, 0-9 and `-`; unique in the team.
-        grants: what it may do at the registry, `APP/PATTERN:ACTION,ACTION` each, such as `myapp/**:pull,push`.
-        api: `read` or `manage` for this API too; the registry alone if left out.
+        grants: its rights at the registry, each as `APP/PATTERN:ACTION,ACTION`, such as `myapp/**:pull,push`.
+        api: `read` or `manage` for access to this API too; only the registry if left out.
         expires: `2027-01-31` (00:00 UTC at its start), `2027-01-31T12:00:00Z`, or `90d` from now; never if left out.
     """
 
@@ -82,10 +82,10 @@ class NewServiceAccount:
 
 @frozen
 class GrantChange:
-    """Other grants of a service account.
+    """New grants of a service account.
 
     Attributes:
-        grants: in place of all that it has, `APP/PATTERN:ACTION,ACTION` each.
+        grants: replace all existing ones, each as `APP/PATTERN:ACTION,ACTION`.
     """
 
     grants: tuple[str, ...]
@@ -93,13 +93,13 @@ class GrantChange:
 
 @frozen
 class ServiceAccountSecret:
-    """A new token of a service account, which is shown only this once.
+    """A new token of a service account; it is shown only this once.
 
     Attributes:
         id: of the account.
         name: of the account.
         token: the secret.
-        tokens: the tokens that sign in now, newest first.
+        tokens: the valid tokens, newest first.
     """
 
     id: str
@@ -230,7 +230,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         | ApiErrors(refused=("name_invalid", "date_invalid", "date_not_in_future"), conflict=("name_taken",)),
         request_example={"name": "ci-build", "grants": ["myapp/**:pull,push"], "api": "read"},
         answer_example=SECRET_EXAMPLE,
-        description="The token is shown this once. It may do no more than the member who created the account.",
+        description="The token is shown only this once. It has no more rights than the member who created the account.",
     ),
     Endpoint(
         *("GET", "/service-accounts/{service_account}", "getServiceAccount", "Read a service account"),
@@ -268,7 +268,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         | ApiErrors(refused=("span_invalid",), conflict=("service_account_ended",)),
         request_example={"overlap": "24h"},
         answer_example=SECRET_EXAMPLE,
-        description="The token is shown this once; the old one goes on working for `overlap`.",
+        description="The token is shown only this once; the old one continues to work for `overlap`.",
     ),
     Endpoint(
         *("POST", "/service-accounts/{service_account}/disable", "disableServiceAccount", "Disable a service account"),
@@ -298,6 +298,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         if_match=True,
         errors=ONE,
         answer_example=EXAMPLE,
-        description="Nothing undoes it, and the name is not given again.",
+        description="It cannot be undone, and the name is not reused.",
     ),
 )

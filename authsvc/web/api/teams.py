@@ -19,7 +19,7 @@ class TeamView:
 
     Attributes:
         slug: never changes.
-        name: for people.
+        name: a display name.
         created_at: when it was created.
     """
 
@@ -30,10 +30,10 @@ class TeamView:
 
 @frozen
 class TeamChange:
-    """What is to be changed of a team.
+    """Changes to a team.
 
     Attributes:
-        name: for people.
+        name: a display name.
     """
 
     name: str

@@ -18,17 +18,17 @@ from authsvc.web.api.schemas import Instant, Line, When
 
 @frozen
 class PersonalTokenView:
-    """What a member signs in with beside the password; never the secret.
+    """A token with which a member signs in instead of the password, without its secret.
 
     Attributes:
         id: never changes.
-        kind: `personal`, or `sign-in` for what `docker login` keeps.
+        kind: `personal`, or `sign-in` for a token that `docker login` stores.
         name: of the token, or of the client that signed in.
         created_at: when it was created.
-        expires_at: when it ends by itself, or null.
+        expires_at: when it expires, or null.
         used_at: when it last signed in, or null.
-        live: whether it signs in now.
-        api: what it may do at this API, or null.
+        live: whether it is valid now.
+        api: its access to this API, or null.
     """
 
     id: str
@@ -48,7 +48,7 @@ class NewPersonalToken:
     Attributes:
         name: unique among the caller's tokens.
         expires: `2027-01-31` (00:00 UTC at its start), `2027-01-31T12:00:00Z`, or `90d` from now; never if left out.
-        api: `read` or `manage` for this API too; the registry alone if left out.
+        api: `read` or `manage` for access to this API too; only the registry if left out.
     """
 
     name: Line
@@ -62,9 +62,9 @@ class PersonalTokenSecret:
 
     Attributes:
         id: never changes.
-        name: for the list.
-        expires_at: when it ends by itself, or null.
-        api: what it may do at this API, or null.
+        name: unique among the caller's tokens.
+        expires_at: when it expires, or null.
+        api: its access to this API, or null.
         token: the secret.
     """
 
@@ -145,7 +145,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answer_example=PersonalTokenSecret(
             EXAMPLE.id, "laptop", EXAMPLE.expires_at, ApiAccess.READ, Secret("asv_pat_3t8w5q1mzk9x2b7f_…")
         ),
-        description="The secret is shown this once; a repeat with the same `Idempotency-Key` does not show it again.",
+        description=(
+            "The secret is shown only this once; a repeat with the same `Idempotency-Key` does not show it again."
+        ),
     ),
     Endpoint(
         *("GET", "/tokens/{token}", "getToken", "Read a token or a sign-in of the caller"),
@@ -158,6 +160,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.TOKEN_REVOKE, _revoke),
         status=HTTPStatus.NO_CONTENT,
         errors=ONE,
-        description="A sign-in is ended in person, not with a token.",
+        description="A sign-in can be ended only by the member in person, not with a token.",
     ),
 )

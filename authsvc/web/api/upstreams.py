@@ -23,29 +23,29 @@ from authsvc.web.api.schemas import Instant, Slug, When
 
 @frozen
 class UpstreamView:
-    """An external registry as one app shows it; its secret is never shown.
+    """An external registry that is linked to an app; its secret is never shown.
 
     Attributes:
         id: never changes.
         name: unique in the app; part of every image name.
-        app: slug of the app that shows it.
+        app: slug of the app.
         team: slug of the vendor.
-        provider: who runs it.
-        url: where it is.
+        provider: the company or software that runs it.
+        url: its address.
         token_hosts: other hosts that may ask for the secret.
-        repositories: patterns of what is shown, relative to the registry.
-        username: what the secret belongs to, or null.
-        has_secret: whether it is asked with a secret.
-        credential_version: raised by every change of the secret.
-        credential_ends_at: when the secret ends, as stated, or as the registry says; null if nobody knows.
-        purges: how often it was purged.
+        repositories: patterns of the images that can be pulled, relative to the registry.
+        username: the user name that belongs to the secret, or null.
+        has_secret: whether requests to it are authenticated with a secret.
+        credential_version: increased by every change of the secret.
+        credential_ends_at: when the secret expires, as entered or as the registry says; null if that is not known.
+        purges: how often its cache was purged.
         created_at: when it was linked.
         created_by: id of the member who linked it; null for the operator.
         changed_at: when it was last changed.
-        last_good_at: when it last gave what was asked, or null.
-        last_error_at: when a request to it last failed, or null.
-        last_error_code: what failed, for programs, or null.
-        last_error: the same for people, or null.
+        last_good_at: time of the last successful request to it, or null.
+        last_error_at: time of the last failed request to it, or null.
+        last_error_code: machine-readable code of that error, or null.
+        last_error: description of that error, or null.
     """
 
     id: str
@@ -72,10 +72,10 @@ class UpstreamView:
 
 @frozen
 class UpstreamListQuery(PageQuery):
-    """Which links.
+    """Selects links.
 
     Attributes:
-        app: slug of the only app whose links are listed.
+        app: slug of the app whose links are listed.
     """
 
     app: Slug | None = None
@@ -83,18 +83,18 @@ class UpstreamListQuery(PageQuery):
 
 @frozen
 class NewUpstream:
-    """An external registry to be linked. What each provider needs is in docs/external-registries.md.
+    """An external registry to be linked; docs/external-registries.md says what each provider needs.
 
     Attributes:
-        app: slug of the app that shows it.
+        app: slug of the app.
         name: of a-z, 0-9 and `-`; unique in the app.
-        provider: who runs it.
-        repositories: patterns of what is shown, as the registry names it, such as `org/**`.
-        url: its address, scheme and host alone; the provider's own if left out.
-        username: what the secret belongs to.
-        secret: password, token, or a key file as text.
+        provider: the company or software that runs it.
+        repositories: patterns of the images that can be pulled, as the registry names them, such as `org/**`.
+        url: its address, only scheme and host; the provider's own if left out.
+        username: the user name that belongs to the secret.
+        secret: a password, a token, or the text of a key file.
         token_hosts: other hosts, with https at port 443, that may ask for the secret.
-        credential_ends: when the secret ends, `2027-01-31` or `90d`; shown in lists.
+        credential_ends: when the secret expires, `2027-01-31` or `90d`; shown in lists.
     """
 
     app: Slug
@@ -110,15 +110,14 @@ class NewUpstream:
 
 @frozen
 class UpstreamChange:
-    """What is to be changed of a link; what is left out stays (as in RFC 7396).
+    """Changes to a link; what is left out stays (as in RFC 7396).
 
     Attributes:
-        repositories: patterns in place of all that it has.
-        token_hosts: hosts in place of all that were given; one that the link does not have yet needs `secret` too.
-        username: of the new secret; the present one if left out.
-        secret: another secret, or the same again, which makes the link forget what the old one fetched; null removes
-            it.
-        credential_ends: when the secret ends.
+        repositories: patterns that replace all existing ones.
+        token_hosts: hosts that replace all existing ones; a host that the link does not have yet needs `secret` too.
+        username: the user name of the new secret; the current one if left out.
+        secret: a new secret, or the same again, which discards what was fetched with the old one; null removes it.
+        credential_ends: when the secret expires.
     """
 
     repositories: tuple[str, ...] | None = None
@@ -130,11 +129,11 @@ class UpstreamChange:
 
 @frozen
 class ProbeRequest:
-    """What is tested of a link.
+    """What a test of a link requests.
 
     Attributes:
-        repository: an image of the registry, as that names it, such as `org/api:1.2`; any tag if it has none, and what
-            the link names if left out.
+        repository: an image as the registry names it, such as `org/api:1.2`; any tag if it has none, and an image that
+            the link's patterns name if left out.
     """
 
     repository: str | None = None
@@ -146,9 +145,9 @@ class ProbeStepView:
 
     Attributes:
         step: `dns`, `address`, `tls`, `challenge`, `token` or `manifest`.
-        ok: whether it was right; null if it was not tried.
-        words: what was found.
-        remedy: what to do if it was not right, or null.
+        ok: whether it succeeded; null if it was not tried.
+        words: the result in words.
+        remedy: what to do if it failed, or null.
     """
 
     step: str
@@ -159,10 +158,10 @@ class ProbeStepView:
 
 @frozen
 class ProbeResult:
-    """What a test of a link found.
+    """The result of a test of a link.
 
     Attributes:
-        ok: whether no step failed.
+        ok: whether every step succeeded.
         steps: in order.
     """
 
@@ -296,7 +295,7 @@ TERMS = ApiErrors(
     conflict=("key_service_refused",),
     unavailable=("signer_unavailable", "overloaded"),
 )
-"""Errors of what a link is made of."""
+"""Errors of a link's attributes."""
 
 TEST_EXAMPLE = ProbeResult(
     ok=False,
@@ -357,8 +356,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=ONE | TERMS | ApiErrors(refused=("credential_needed",)),
         request_example={"repositories": ["org/api", "org/web"]},
         answer_example=EXAMPLE,
-        description="With another secret, nothing that the old one fetched is served any more. The stored one is never "
-        "sent to a host that it was not given for: a new token host needs the secret in the same request.",
+        description=(
+            "After a change of the secret, nothing that was fetched with the old one is served. A stored secret is "
+            "only sent to the hosts for which it was entered: a new token host needs the secret in the same request."
+        ),
     ),
     Endpoint(
         *("POST", "/upstreams/{upstream}/test", "testUpstream", "Test a link to an external registry"),
@@ -368,8 +369,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=ONE | ApiErrors(conflict=("key_service_refused",), unavailable=("signer_unavailable",)),
         request_example={"repository": "org/api:1.2"},
         answer_example=TEST_EXAMPLE,
-        description="Step by step, up to the first that is not right: names, addresses, TLS, challenge, token, "
-        "manifest. A test that finds something wrong is answered with 200 all the same.",
+        description=(
+            "The steps are names, addresses, TLS, challenge, token and manifest, up to the first that fails. The "
+            "status is 200 even if a step fails."
+        ),
     ),
     Endpoint(
         *("POST", "/upstreams/{upstream}/purge", "purgeUpstream", "Serve nothing any more that was cached until now"),
@@ -385,6 +388,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=HTTPStatus.NO_CONTENT,
         if_match=True,
         errors=ONE | CONFIRM_ERRORS,
-        description="Its secret is removed. When licenses in force have a pattern for it, it has to be confirmed.",
+        description="Its secret is removed. If licenses in force have a pattern for it, it has to be confirmed.",
     ),
 )

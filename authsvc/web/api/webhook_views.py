@@ -1,4 +1,4 @@
-"""What the management API answers and parses of webhooks."""
+"""The answers and requests of webhooks in the management API."""
 
 from typing import Annotated
 
@@ -15,25 +15,25 @@ from authsvc.webhooks.webhook import Webhook
 
 @frozen
 class WebhookView:
-    """An address that events are sent to; its signing secret is never shown.
+    """An address to which events are sent; its signing secret is never shown.
 
     Attributes:
         id: never changes.
         team: slug of the vendor.
-        app: slug of the only app whose events are sent; null for all of the team.
-        url: of the receiver.
-        types: of the events that are sent; null for all, also those of later versions.
+        app: slug of the app whose events are sent; null for the whole team.
+        url: address of the receiver.
+        types: of the events that are sent; null for all, including those of later versions.
         created_at: when it was added.
         created_by: id of the member who added it; null for the operator.
         changed_at: when it was last changed.
         disabled_at: since when nothing is sent, or null.
         disabled_reason: why, or null.
-        waiting: events that wait to be sent, or sent again.
-        delivered: events that the receiver has accepted.
-        failed: events that are not tried again.
-        dropped: events that were not taken because too many waited.
-        failing_since: when the first attempt failed after the last one that worked, or null.
-        old_secret_until: until when requests are signed with the secret before the last rotation besides, or null.
+        waiting: number of events that wait to be sent or sent again.
+        delivered: number of events that the receiver accepted.
+        failed: number of events that could not be delivered and are not sent again.
+        dropped: number of events that were discarded because too many were waiting.
+        failing_since: when the first attempt after the last success failed, or null.
+        old_secret_until: until when requests are also signed with the previous secret, or null.
     """
 
     id: str
@@ -56,11 +56,11 @@ class WebhookView:
 
 @frozen
 class NewWebhook:
-    """An address that events are to be sent to.
+    """An address to which events are to be sent.
 
     Attributes:
-        url: of the receiver, with https.
-        app: slug of the only app whose events are sent; all of the team if left out.
+        url: https address of the receiver.
+        app: slug of the app whose events are sent; the whole team if left out.
         types: of the events that are sent; all if left out.
     """
 
@@ -71,11 +71,11 @@ class NewWebhook:
 
 @frozen
 class WebhookUpdate:
-    """What is to be changed of a webhook; what is left out stays (as in RFC 7396).
+    """Changes to a webhook; what is left out stays (as in RFC 7396).
 
     Attributes:
-        url: of the receiver from now on. What waits is sent there.
-        types: of the events that are sent from now on; null for all, also those of later versions.
+        url: new address of the receiver; waiting events are sent there too.
+        types: of the events that are sent from now on; null for all, including those of later versions.
     """
 
     url: Annotated[str, Meta(min_length=1, max_length=MAX_URL)] | None = None
@@ -87,7 +87,7 @@ class SecretRotation:
     """How a signing secret is replaced.
 
     Attributes:
-        overlap: how long requests are signed with the old one besides, such as `24h`, `30m` or `7d`; `0` ends it at
+        overlap: how long requests are also signed with the old secret, such as `24h`, `30m` or `7d`; `0` ends it at
             once.
     """
 
@@ -96,12 +96,12 @@ class SecretRotation:
 
 @frozen
 class WebhookSecret:
-    """A webhook's new signing secret, which is shown only this once.
+    """A webhook's new signing secret; it is shown only this once.
 
     Attributes:
-        id: of the webhook.
-        url: of the receiver.
-        secret: what the receiver checks signatures with.
+        id: id of the webhook.
+        url: address of the receiver.
+        secret: the key with which the receiver checks signatures.
     """
 
     id: str
@@ -111,10 +111,10 @@ class WebhookSecret:
 
 @frozen
 class DeliveryQuery:
-    """How many deliveries.
+    """Selects deliveries.
 
     Attributes:
-        limit: most items, the newest.
+        limit: largest number of deliveries, the newest.
     """
 
     limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = MAX_LISTED
@@ -122,16 +122,16 @@ class DeliveryQuery:
 
 @frozen
 class DeliveryView:
-    """An event on its way to a webhook.
+    """The delivery of an event to a webhook.
 
     Attributes:
-        id: of the event, as the header `webhook-id` has it.
-        type: of the event.
-        at: when what it reports happened.
-        state: `waiting`, `delivered`, or `failed`, which is not tried again.
-        attempts: how often it was sent.
-        attempted_at: when it was last sent, or null.
-        next_at: when it is sent next, or null.
+        id: id of the event, as in the header `webhook-id`.
+        type: the event's type.
+        at: when the reported event happened.
+        state: `waiting`, `delivered` or `failed` (not sent again).
+        attempts: number of attempts.
+        attempted_at: time of the last attempt, or null.
+        next_at: time of the next attempt, or null.
         status: HTTP status of the last answer, or null.
         reason: why the last attempt failed, or null.
     """
@@ -149,11 +149,11 @@ class DeliveryView:
 
 @frozen
 class WebhookTest:
-    """What came of a test call.
+    """The result of a test call.
 
     Attributes:
         ok: whether the receiver accepted it.
-        status: HTTP status of the answer; null if there was none.
+        status: HTTP status of the response; null if there was none.
         reason: why it failed, or null.
         milliseconds: how long it took.
     """
@@ -165,7 +165,7 @@ class WebhookTest:
 
 
 def webhook_view(webhook: Webhook, counts: DeliveryCounts) -> WebhookView:
-    """Return a webhook with what its deliveries add up to."""
+    """Return a webhook with the totals of its deliveries."""
     return WebhookView(
         id=webhook.id,
         team=webhook.team,

@@ -152,7 +152,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "types": ["license.first_pull", "license.ending"],
         },
         answer_example=SECRET_EXAMPLE,
-        description="The signing secret is shown this once. Requests have the form of Standard Webhooks.",
+        description="The signing secret is shown only this once. Requests have the form of Standard Webhooks.",
     ),
     Endpoint(
         *("GET", "/webhooks/{webhook}", "getWebhook", "Read a webhook"),
@@ -174,7 +174,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ),
         request_example={"url": "https://hooks.vendor.com/v2"},
         answer_example=EXAMPLE,
-        description="What waits is sent to the new address. The secret stays.",
+        description="Waiting events are sent to the new address. The secret stays.",
     ),
     Endpoint(
         *("POST", "/webhooks/{webhook}/rotate", "rotateWebhook", "Give a webhook a new signing secret"),
@@ -189,8 +189,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ),
         request_example={"overlap": "24h"},
         answer_example=SECRET_EXAMPLE,
-        description="The secret is shown this once. For `overlap`, requests have a signature with the old one besides, "
-        "as Standard Webhooks provides.",
+        description=(
+            "The secret is shown only this once. For `overlap`, requests are also signed with the old one, as "
+            "Standard Webhooks provides."
+        ),
     ),
     Endpoint(
         *("GET", "/webhooks/{webhook}/deliveries", "listDeliveries", "List the newest events for a webhook"),
@@ -207,8 +209,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         is_repeatable=False,
         errors=ONE | ApiErrors(conflict=("key_service_refused",), unavailable=("signer_unavailable", "overloaded")),
         answer_example=WebhookTest(ok=False, status=404, reason="the receiver answered 404", milliseconds=41),
-        description="Once, of the type `webhook.test`. A receiver that does not accept it is answered with 200 here "
-        "all the same.",
+        description=(
+            "It has the type `webhook.test` and is sent once. The status is 200 even if the receiver does not accept "
+            "it."
+        ),
     ),
     Endpoint(
         *("POST", "/webhooks/{webhook}/disable", "disableWebhook", "Send nothing more to a webhook"),
@@ -217,7 +221,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         if_match=True,
         errors=ONE,
         answer_example=EXAMPLE,
-        description="What waits for it is not sent.",
+        description="Events that wait for it are not sent.",
     ),
     Endpoint(
         *("POST", "/webhooks/{webhook}/enable", "enableWebhook", "Send events again to a webhook that was disabled"),
@@ -233,6 +237,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=HTTPStatus.NO_CONTENT,
         if_match=True,
         errors=ONE,
-        description="Its secret is removed, and what waits for it is not sent.",
+        description="Its secret is removed, and events that wait for it are not sent.",
     ),
 )
