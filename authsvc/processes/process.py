@@ -69,7 +69,7 @@ class ManagedProcess:
         """Start the program.
 
         Raises:
-            OSError: its log cannot be written, or no process can be made.
+            OSError: its log or its process id cannot be written, or no process can be made; none is left running.
         """
         program = self.program
         with suppress(FileNotFoundError):
@@ -90,7 +90,13 @@ class ManagedProcess:
                 start_new_session=True,
                 umask=0o077,
             )
-        atomic_file.replace(program.pid_file, f"{self._process.pid}\n".encode())
+        try:
+            atomic_file.replace(program.pid_file, f"{self._process.pid}\n".encode())
+        except OSError:
+            # Without the file a start after a kill would not find it, and the next try here would start a second one.
+            self.send(signal.SIGKILL)
+            await self.ended()
+            raise
 
     def _open_log(self) -> int:
         """Return the file that the program writes to: its log, or a pipe that leads there."""

@@ -3,13 +3,15 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 from attrs import frozen
 
 from authsvc.disk_room import exhausted
 from authsvc.errors import SetupRefused
-from authsvc.processes.process import ManagedProcess, describe_exit, last_lines
+from authsvc.processes.process import ManagedProcess, Program, describe_exit, last_lines
 from authsvc.processes.restarts import RestartPauses, keep_running
 from authsvc.processes.waiting import first_of
 
@@ -22,6 +24,12 @@ _LOADED_WITHIN = 3600.0
 _ASK_AGAIN = 0.05
 """Seconds between two probes."""
 
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks at whether a child is still the chosen one."""
+
+_FINISH_WITHIN = 3.0
+"""Seconds that a child has to finish what others ask of it before another one takes its place."""
+
 _PAUSES = RestartPauses()
 
 
@@ -31,6 +39,16 @@ class NotReady(Exception):
 
 class Loading(NotReady):
     """The child is well and busy with its data: a large installation needs longer than a stuck one may."""
+
+
+class Choice(Protocol):
+    """Which program a child is, where that changes while the others go on."""
+
+    def is_current(self) -> bool:
+        """Return whether the program that was started last is the one that should run now."""
+
+    def chosen(self) -> AbstractContextManager[Program]:
+        """Yield the program that is started within the block; no earlier one is running."""
 
 
 @frozen
@@ -44,6 +62,8 @@ class Part:
     """Folder of its data, whose disk may be why it ends."""
     before_stop: Callable[[], Awaitable[None]] | None = None
     """Returns, within seconds, when the child has nothing left to do for a part that is still there."""
+    choice: Choice | None = None
+    """None: always the same program."""
 
 
 async def run(
@@ -73,7 +93,7 @@ async def run(
             return
         ready = True
         on_ready()
-        await first_of(stopping.wait(), *(_keep(part, stopping, say) for part in parts))
+        await first_of(stopping.wait(), *(_keep(part, stopping, hurry, say) for part in parts))
     finally:
         for part in reversed(parts):
             if ready and part.before_stop is not None:
@@ -83,10 +103,20 @@ async def run(
 
 async def _start(parts: Sequence[Part], say: Callable[[str], None]) -> None:
     for part in parts:
-        await part.child.start()
+        await _begin(part)
         ended, ready = await first_of(part.child.ended(), _until_ready(part, say))
         if ready.cancelled():
             raise SetupRefused(_with_log(part.child, f"{describe_exit(ended.result())} while starting"))
+
+
+async def _begin(part: Part) -> None:
+    """Start the child, as the program that is chosen now."""
+    if part.choice is None:
+        await part.child.start()
+        return
+    with part.choice.chosen() as program:
+        part.child.program = program
+        await part.child.start()
 
 
 async def _until_ready(part: Part, say: Callable[[str], None]) -> None:
@@ -115,7 +145,7 @@ async def _until_ready(part: Part, say: Callable[[str], None]) -> None:
             return
 
 
-async def _keep(part: Part, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
+async def _keep(part: Part, stopping: asyncio.Event, hurry: asyncio.Event, say: Callable[[str], None]) -> None:
     """Start the child again whenever it ends."""
     program, running = part.child.program, True
 
@@ -123,11 +153,11 @@ async def _keep(part: Part, stopping: asyncio.Event, say: Callable[[str], None])
         nonlocal running
         if running:
             running = False
-            return await part.child.ended()
-        await part.child.start()
+            return await _until_ended(part, hurry)
+        await _begin(part)
         back = asyncio.create_task(_say_when_back(part, say))
         try:
-            return await part.child.ended()
+            return await _until_ended(part, hurry)
         finally:
             back.cancel()
             await asyncio.gather(back, return_exceptions=True)
@@ -141,6 +171,26 @@ async def _keep(part: Part, stopping: asyncio.Event, say: Callable[[str], None])
         say(f"{program.name} {describe_exit(outcome)}{why}; starting it again in {pause:g} s (log: {program.log})")
 
     await keep_running(run_once, stopping, report, _PAUSES)
+
+
+async def _until_ended(part: Part, hurry: asyncio.Event) -> int:
+    """Return the exit code of a child that ended by itself; when another program is chosen, it takes its place."""
+    if part.choice is None:
+        return await part.child.ended()
+    while True:
+        ended, _ = await first_of(part.child.ended(), _until_outdated(part.choice))
+        if not ended.cancelled():
+            code: int = ended.result()
+            return code
+        if part.before_stop is not None:
+            await first_of(part.before_stop(), hurry.wait(), seconds=_FINISH_WITHIN)
+        await part.child.stop(hurry)
+        await _begin(part)
+
+
+async def _until_outdated(choice: Choice) -> None:
+    while choice.is_current():  # noqa: ASYNC110  another process decides
+        await asyncio.sleep(_LOOK_AGAIN)
 
 
 async def _say_when_back(part: Part, say: Callable[[str], None]) -> None:

@@ -51,6 +51,17 @@ def alive(pid: int) -> bool:
         return False
 
 
+async def test_a_child_whose_process_id_cannot_be_written_is_not_left(layout: Layout) -> None:
+    """On a full disk, for instance: the next try would start a second one beside it."""
+    child = ManagedProcess(program(layout, PATIENT, pid_file=layout.run / "nowhere" / "test.pid"))
+
+    with pytest.raises(FileNotFoundError):
+        await child.start()
+
+    async with asyncio.timeout(PATIENCE):
+        assert await child.ended() == -signal.SIGKILL
+
+
 async def test_a_child_gets_its_environment_and_a_private_log(layout: Layout) -> None:
     """It sees what it was given and nothing else, writes to its log, and ends by itself."""
     code = "import os, sys; print(dict(os.environ), os.getcwd()); print('err', file=sys.stderr); sys.exit(3)"

@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,29 @@ class Stack:
     async def until_said(self, pattern: str) -> None:
         """Wait for a line."""
         await becomes(lambda: any(re.search(pattern, line) for line in self.said), f"{pattern!r} is said")
+
+
+@define
+class Switch:
+    """A choice between two programs, which a test makes.
+
+    Attributes:
+        programs: the first and the other.
+    """
+
+    programs: tuple[Program, Program]
+    wanted: int = 0
+    started: list[int] = field(factory=list)
+
+    def is_current(self) -> bool:
+        """Return whether the wanted one was started last."""
+        return self.started[-1] == self.wanted
+
+    @contextmanager
+    def chosen(self) -> Iterator[Program]:
+        """Yield the wanted one."""
+        self.started.append(self.wanted)
+        yield self.programs[self.wanted]
 
 
 @pytest.fixture
@@ -258,3 +283,64 @@ async def test_a_child_that_can_not_be_started_is_tried_again(stack: Stack) -> N
 
     stack.stopping.set()
     await task
+
+
+@pytest.fixture
+def switched(stack: Stack) -> tuple[Part, Switch]:
+    """Return a part that is one of two programs, which log what they are."""
+    first, other = (stack.part("a", f"print({word!r}, flush=True); {SLEEPER}").child.program for word in ("one", "two"))
+    switch = Switch((first, other))
+    return evolve(stack.part("a"), child=ManagedProcess(first), choice=switch), switch
+
+
+async def test_another_program_takes_the_place_of_a_child(stack: Stack, switched: tuple[Part, Switch]) -> None:
+    """The first one has ended before; that is no crash, so nothing is said, and the others keep running."""
+    part, switch = switched
+    asked: list[int] = []
+
+    async def before_stop() -> None:
+        asked.append(stack.pid("a"))
+
+    task = asyncio.create_task(stack.run(stack.part("b"), evolve(part, before_stop=before_stop)))
+    async with asyncio.timeout(PATIENCE):
+        await stack.ready.wait()
+    first, other, log = stack.pid("a"), stack.pid("b"), part.child.program.log
+
+    switch.wanted = 1
+    await becomes(lambda: "two" in log.read_text(), "the other program runs")
+
+    assert switch.started == [0, 1]
+    assert asked == [first]
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+    await becomes((stack.layout.run / "a.pid").exists, "it has a process id")
+    assert stack.pid("a") != first
+    assert stack.pid("b") == other
+    assert stack.said == []
+    stack.stopping.set()
+    async with asyncio.timeout(PATIENCE):
+        await task
+    assert running(stack.layout) == []
+
+
+async def test_a_dead_child_is_started_again_as_the_program_of_the_moment(
+    stack: Stack, switched: tuple[Part, Switch]
+) -> None:
+    """Its end is a crash as ever; the choice is asked again."""
+    part, switch = switched
+    task = asyncio.create_task(stack.run(part))
+    async with asyncio.timeout(PATIENCE):
+        await stack.ready.wait()
+    switch.wanted = 1
+    await becomes(lambda: "two" in part.child.program.log.read_text(), "the other program runs")
+    await becomes((stack.layout.run / "a.pid").exists, "it has a process id")
+
+    os.kill(stack.pid("a"), signal.SIGKILL)
+    await stack.until_said("a is running again")
+
+    assert switch.started == [0, 1, 1]
+    assert stack.said[0].startswith("a was ended by SIGKILL; starting it again in 0.5 s")
+    stack.stopping.set()
+    async with asyncio.timeout(PATIENCE):
+        await task
+    assert running(stack.layout) == []
