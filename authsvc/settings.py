@@ -58,7 +58,7 @@ COMPOSE_ONLY = frozenset(
         *("NGINX_IMAGE", "NGINX_MEMORY", "PYTHON_IMAGE", "REDIS_IMAGE", "REDIS_MAXMEMORY", "REDIS_MEMORY"),
         "REGISTRY3_IMAGE",
         *("REGISTRY_IMAGE", "REGISTRY_MEMORY", "S3_BUCKET", "S3_CREDENTIALS", "S3_ENDPOINT", "S3_FOLDER"),
-        *("S3_REGION", "STORE_NETWORK", "TLS"),
+        *("S3_REGION", "S3_SOLE_WRITER", "STORE_NETWORK", "TLS"),
     )
 )
 """Names that only compose.yaml reads; a test holds the list against it. They may be exported where our commands run."""

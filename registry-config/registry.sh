@@ -4,6 +4,7 @@
 #   registry.sh NAME CONFIG-DIR        serve, if NAME is the registry that this installation serves
 #   registry.sh NAME CONFIG-DIR probe  is it well?
 #   registry.sh NAME CONFIG-DIR gc …   make the registry read-only, collect garbage, let it write again
+#   registry.sh NAME CONFIG-DIR read-only   make the registry read-only until this ends
 #
 # The lock ends with the process that holds it, whatever ends that, so a registry is never read-only for good.
 # Written by `authsvc init`; a change made here is overwritten.
@@ -25,22 +26,31 @@ probe() {
     exec wget -q -O /dev/null http://127.0.0.1:5000/
 }
 
-collect() {
-    # Registry 2.8 takes the parts of a tagged index for untagged ones (distribution#3178).
-    for option; do
-        case $option in
-            -m* | --delete-untagged | --delete-untagged=true)
-                echo "gc: $option would destroy images of several platforms; delete what must go by its digest" >&2
-                exit 2
-                ;;
-        esac
-    done
+# A lock is seen on this host alone, and a bucket may have registries on others.
+refuse_other_writers() {
+    [ "$(cat "$config/serves")" = registry-s3 ] && [ "${AUTHSVC_S3_SOLE_WRITER:-}" != yes ] || return 0
+    # A look deletes nothing.
+    [ "$*" != --dry-run ] || return 0
+    echo "gc: a registry on another host that writes to the same bucket would lose layers of pushes; nothing was" \
+        "touched. When no other registry writes to it now, say AUTHSVC_S3_SOLE_WRITER=yes: see docs/s3-storage.md" >&2
+    exit 2
+}
+
+hold_read_only() {
     mkdir -p "$state"
     exec 9>"$lock"
-    flock -x -n 9 || {
-        echo "gc: another garbage collection is running" >&2
-        exit 1
-    }
+    tried=0
+    # The registry looks at it every second, for which it holds it for a moment.
+    until flock -x -n 9; do
+        tried=$((tried + 1))
+        [ "$tried" -lt 3 ] || {
+            echo "gc: another garbage collection is running" >&2
+            exit 1
+        }
+        sleep 1
+    done
+    # What it says now may be of an earlier collection, after which the registry is about to write again.
+    rm -f "$mode_file"
     echo "gc: waiting for the registry to be read-only" >&2
     waited=0
     until [ "$(cat "$mode_file" 2>/dev/null)" = read-only ]; do
@@ -51,6 +61,31 @@ collect() {
         waited=$((waited + 1))
         sleep 1
     done
+}
+
+stay_read_only() {
+    trap 'exit 0' TERM INT HUP
+    hold_read_only
+    echo "gc: the registry is read-only until this ends" >&2
+    while :; do
+        # Without the lock, which ends with this shell.
+        sleep 3600 9>&- &
+        wait $! || true
+    done
+}
+
+collect() {
+    # Registry 2.8 takes the parts of a tagged index for untagged ones (distribution#3178).
+    for option; do
+        case $option in
+            -m* | --delete-untagged | --delete-untagged=true)
+                echo "gc: $option would destroy images of several platforms; delete what must go by its digest" >&2
+                exit 2
+                ;;
+        esac
+    done
+    refuse_other_writers "$@"
+    hold_read_only
     if [ -d /var/lib/registry/docker ] && [ ! -d /var/lib/registry/docker/registry/v2/repositories ]; then
         # What 2.8 calls a failure: nothing was ever pushed.
         echo "gc: there is no image" >&2
@@ -117,6 +152,8 @@ serve() {
             registry serve "$config/$([ "$mode" = read-only ] && echo read-only.yml || echo config.yml)" >"$pipe" 2>&1 &
             child=$!
         fi
+        # A collection that begins takes the word away, to be told anew.
+        [ "$(cat "$mode_file" 2>/dev/null)" = "$mode" ] || echo "$mode" >"$mode_file" || true
         # It ended by itself: the engine starts the container again.
         kill -0 "$child" 2>/dev/null || exit 1
         sleep 1 &
@@ -130,5 +167,6 @@ case $task in
         shift 3
         collect "$@"
         ;;
+    read-only) stay_read_only ;;
     serve) serve ;;
 esac
