@@ -39,6 +39,8 @@ ErrorCode = Literal[
     "reference_conflict",
     # the named thing exists or does not, or is in another state
     "server_running",
+    "garbage_collection_running",
+    "garbage_collection_failed",
     "snapshot_failed",
     "reload_unfinished",
     "status_unavailable",

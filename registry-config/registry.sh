@@ -40,7 +40,7 @@ hold_read_only() {
     mkdir -p "$state"
     exec 9>"$lock"
     tried=0
-    # The registry looks at it every second, for which it holds it for a moment.
+    # The registry holds it for a moment, every second, to look whether it is free.
     until flock -x -n 9; do
         tried=$((tried + 1))
         [ "$tried" -lt 3 ] || {
@@ -49,7 +49,7 @@ hold_read_only() {
         }
         sleep 1
     done
-    # What it says now may be of an earlier collection, after which the registry is about to write again.
+    # It may be of an earlier collection, after which the registry is about to write again.
     rm -f "$mode_file"
     echo "gc: waiting for the registry to be read-only" >&2
     waited=0
@@ -152,7 +152,7 @@ serve() {
             registry serve "$config/$([ "$mode" = read-only ] && echo read-only.yml || echo config.yml)" >"$pipe" 2>&1 &
             child=$!
         fi
-        # A collection that begins takes the word away, to be told anew.
+        # A collection that begins removes it, so that only what was written since counts.
         [ "$(cat "$mode_file" 2>/dev/null)" = "$mode" ] || echo "$mode" >"$mode_file" || true
         # It ended by itself: the engine starts the container again.
         kill -0 "$child" 2>/dev/null || exit 1

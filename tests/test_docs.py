@@ -37,6 +37,7 @@ WITHOUT_DATABASE = {
     "authsvc doctor",
     "authsvc backup",
     "authsvc restore",
+    "authsvc gc",
 }
 """Commands of the vendor that do not reach the database, so that no audit names anybody."""
 

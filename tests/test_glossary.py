@@ -56,7 +56,7 @@ FIELD = listed(
     authorization authsvc backoff batch batched bearer binaries blob body cache certificate channel claim cli
     client codec column completion compose csv config configuration connection console context control counter crawler
     cursor customer descriptor dialect digest dir endpoint
-    error es256 etag exposition file handler hash head header hmac http
+    error es256 etag exposition file garbage handler hash head header hmac http
     fanout idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference

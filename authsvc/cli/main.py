@@ -16,6 +16,7 @@ COMMANDS = {
     "completion": ("authsvc.cli.completion", "completion_command"),
     "customer": ("authsvc.cli.customer", "customer_group"),
     "doctor": ("authsvc.cli.doctor", "doctor_command"),
+    "gc": ("authsvc.cli.garbage_collection", "gc_command"),
     "image": ("authsvc.cli.image", "image_group"),
     "init": ("authsvc.cli.stack", "init_command"),
     "key-service": ("authsvc.cli.serve", "key_service_command"),

@@ -64,15 +64,16 @@ def redis(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Pro
     )
 
 
-def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:
-    """Return the stock registry. When it is stopped, nginx has ended, so no requests are left.
+def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str], *, read_only: bool = False) -> Program:
+    """Return the stock registry. When it is stopped for good, nginx has ended, so no requests are left.
 
     It gets no proxy from our environment: it sends its events to authsvc on this machine.
     """
+    files = configuration_of(layout)
     return _program(
         layout,
         "registry",
-        (binaries.registry, "serve", str(configuration_of(layout).registry)),
+        (binaries.registry, "serve", str(files.read_only_registry if read_only else files.registry)),
         # 3.x would try to reach a trace collector on this machine.
         {**_few(environ), "OTEL_TRACES_EXPORTER": "none"},
         ending=((signal.SIGTERM, 10.0),),

@@ -18,6 +18,7 @@ from authsvc.keys.secrets_dir import root_is_offline
 from authsvc.listen_address import ListenAddress, join_authority
 from authsvc.local import port_conflict, probes, programs
 from authsvc.local.programs import Binaries, find_binaries
+from authsvc.local.registry_choice import RegistryChoice
 from authsvc.processes import stale_processes, supervisor
 from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.log_rotation import keep_rotating, rotate
@@ -103,7 +104,7 @@ async def up(
             init(layout, site, datetime.now(UTC))
             write_file(layout.edge_address, f"{edge}\n")
             write_file(layout.inside_address, f"{inside}\n")
-            parts = _parts(layout, binaries, options, environ, sockets)
+            parts = _parts(layout, binaries, options, environ, sockets, say)
 
             hung_up.extend(part.child for part in parts if part.child.program.name == "serve")
 
@@ -159,26 +160,33 @@ def _parts(
     options: UpOptions,
     environ: Mapping[str, str],
     sockets: ListeningSockets,
+    say: Callable[[str], None],
 ) -> list[supervisor.Part]:
     """Return the children in the order of their dependencies."""
     url = options.public_url
     serve = programs.serve(layout, environ, sockets, options.workers)
+    registry = programs.registry(layout, binaries, environ)
+    read_only = programs.registry(layout, binaries, environ, read_only=True)
     parts = (
         (programs.redis(layout, binaries, environ), partial(probes.redis_answers, layout.redis_socket)),
         # Started before the registry and stopped after it, to receive its events.
         (serve, partial(probes.serve_is_ready, layout.inside_socket)),
-        (
-            programs.registry(layout, binaries, environ),
-            partial(probes.registry_challenges, layout.registry_socket, url),
-        ),
+        (registry, partial(probes.registry_challenges, layout.registry_socket, url)),
         (programs.nginx(layout, binaries, environ), partial(probes.push_would_work, options.listen, url)),
     )
     for program, _ in parts:
         rotate(program.log)
     data = {"redis": layout.redis, "registry": layout.registry}
     before_stop = {"registry": partial(probes.events_have_arrived, layout.inside_socket)}
+    choices = {"registry": RegistryChoice(layout, registry, read_only, say)}
     return [
-        supervisor.Part(ManagedProcess(program), ask, data.get(program.name), before_stop.get(program.name))
+        supervisor.Part(
+            ManagedProcess(program),
+            ask,
+            data.get(program.name),
+            before_stop.get(program.name),
+            choices.get(program.name),
+        )
         for program, ask in parts
     ]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from authsvc.issuance import ISSUER
 from authsvc.keys.file_names import NGINX_SECRET, REGISTRY_EVENTS_SECRET, REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE
@@ -47,6 +47,8 @@ class Configuration:
     """The files that ``init`` renders."""
 
     registry: Path
+    read_only_registry: Path
+    """For as long as garbage is collected."""
     redis: Path
     nginx: Path
     authsvc: Path
@@ -56,6 +58,7 @@ def configuration_of(layout: Layout) -> Configuration:
     """Return the paths of the rendered files of a data directory."""
     return Configuration(
         registry=layout.config / "registry.yml",
+        read_only_registry=layout.config / "registry-read-only.yml",
         redis=layout.config / "redis.conf",
         nginx=layout.config / "nginx.conf",
         authsvc=layout.config / "authsvc.toml",
@@ -132,8 +135,10 @@ def _secrets(directory: Path, absent: Collection[str] = ()) -> _ServerSecrets:
 
 def _texts(layout: Layout, site: Site, secrets: _ServerSecrets) -> dict[Path, str]:
     files = configuration_of(layout)
+    registry = _registry(layout, site, secrets)
     return {
-        files.registry: render.render(_registry(layout, site, secrets)),
+        files.registry: render.render(registry),
+        files.read_only_registry: render.render(evolve(registry, read_only=True)),
         files.redis: render.render(
             render.RedisValues(directory=str(layout.redis), unix_socket=str(layout.redis_socket))
         ),

@@ -98,6 +98,16 @@ class Layout:
         return self.run / "inside-address"
 
     @property
+    def collection_lock(self) -> Path:
+        """Held by a garbage collection; see :mod:`authsvc.local.registry_locks`."""
+        return self.run / "gc-lock"
+
+    @property
+    def writing_lock(self) -> Path:
+        """Held by a registry that writes; see :mod:`authsvc.local.registry_locks`."""
+        return self.run / "registry-writes-lock"
+
+    @property
     def quickstart_shown(self) -> Path:
         """Exists once the first start has printed the next commands."""
         return self.config / "story-told"

@@ -193,12 +193,18 @@ def test_images_in_a_bucket(shop: Shop) -> None:
         assert shop.push(shop.image).code == 0
         shop.login_as_customer()
         shop.still_sells()
+        refused = stored.compose("run", "--rm", "gc", check=False)
+        collected = stored.with_settings(AUTHSVC_S3_SOLE_WRITER="yes").compose("run", "--rm", "gc").said
+        shop.still_sells()
         signed = engine.docker("logs", "bucket").out
     finally:
         engine.docker("rm", "--force", "bucket")
         stored.compose("down")
 
     assert "Credential=AKIDTEST/" in signed
+    assert refused.code == 2
+    assert "AUTHSVC_S3_SOLE_WRITER=yes" in refused.said
+    assert "gc: done" in collected
 
 
 def test_a_failover_under_pulls(shop: Shop) -> None:

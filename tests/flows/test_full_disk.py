@@ -1,5 +1,6 @@
 """The disk of Redis fills up: it is told before, the audit stops, a revocation works, and all goes on by itself."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from authsvc.store.connection import Connection
 from authsvc.store.transaction import Transaction
 from tests.support.builders import NOW
 from tests.support.http_client import ask, get_token
+from tests.support.oci import Image
 from tests.support.redis_server import RedisServer
+from tests.support.registry_client import Client
 from tests.support.small_disk import SmallDisk, small_disk
 from tests.support.stack import Stack
 from tests.support.tenants import make_license, make_member, make_team
@@ -155,5 +158,27 @@ def test_a_redis_that_ended_is_told_with_its_reason(disk: SmallDisk) -> None:
         disk.clear()
         until(lambda: "redis is running again" in stack.err.read_text(), "it comes back")
         until(lambda: stack.authsvc("license", "revoke", license_.id, check=False).code == 0, "and works")
+    finally:
+        stack.stop()
+
+
+def test_garbage_is_collected_on_a_full_disk(disk: SmallDisk) -> None:
+    """Deleting images is how an operator makes room, so it must not need any."""
+    stack = Stack(Path(disk.folder.parent), settings={"AUTHSVC_REDIS_DISK_RESERVE": str(RESERVE)})
+    stack.start()
+    try:
+        client = Client(stack.port, make_member(stack, make_team(stack, "app"), "owner"))
+        image, kept = Image(os.urandom(4 * MIB)), Image(b"kept")
+        client.push("app/worker", "1", image)
+        client.push("app/worker", "2", kept)
+        assert client.ask("DELETE", f"/v2/app/worker/manifests/{image.digest}").status == 202
+        disk.fill()
+
+        assert stack.json("gc")["blobs"] == 3
+
+        assert disk.free > 3 * MIB
+        until(lambda: client.ask("POST", "/v2/app/worker/blobs/uploads/").status == 202, "the registry writes again")
+        client.push("app/worker", "3", Image(b"new"))
+        client.pull("app/worker", "2", kept)
     finally:
         stack.stop()

@@ -255,6 +255,8 @@ def test_no_secret_is_anywhere(run: Run) -> None:
     assert found == {
         ("registry-http.secret", "d/config/registry.yml"),
         ("registry-events.secret", "d/config/registry.yml"),
+        ("registry-http.secret", "d/config/registry-read-only.yml"),
+        ("registry-events.secret", "d/config/registry-read-only.yml"),
         ("nginx.secret", "d/config/nginx.conf"),
     }
 

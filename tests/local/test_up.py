@@ -127,7 +127,7 @@ def test_first_start_and_clean_stop(folder: Path, free_port: int) -> None:
         assert stack.stop() == 0
 
         assert inside(folder) == []
-        assert [path.name for path in stack.layout.run.iterdir()] == ["lock"]
+        assert {path.name for path in stack.layout.run.iterdir()} == {"lock", "gc-lock", "registry-writes-lock"}
         assert stack.stderr() == "authsvc: stopping; interrupt again to stop without waiting\n"
         with pytest.raises(urllib.error.URLError):
             stack.get("/v2/")

@@ -78,7 +78,7 @@ def test_another_address_changes_the_configuration_alone(layout: Layout) -> None
     init(layout, SITE, NOW)
     moved = evolve(SITE, public_url=parse_public_url("https://other.example"))
 
-    assert init(layout, moved, NOW) == ("registry.yml", "nginx.conf", "authsvc.toml")
+    assert init(layout, moved, NOW) == ("registry.yml", "registry-read-only.yml", "nginx.conf", "authsvc.toml")
 
 
 def test_an_older_installation_gets_the_bearer(layout: Layout) -> None:
@@ -87,7 +87,7 @@ def test_an_older_installation_gets_the_bearer(layout: Layout) -> None:
     (layout.secrets / REGISTRY_EVENTS_SECRET).unlink()
     before = {path.name: path.read_bytes() for path in layout.secrets.iterdir()}
 
-    assert init(layout, SITE, NOW) == (REGISTRY_EVENTS_SECRET, "registry.yml")
+    assert init(layout, SITE, NOW) == (REGISTRY_EVENTS_SECRET, "registry.yml", "registry-read-only.yml")
 
     after = {path.name: path.read_bytes() for path in layout.secrets.iterdir()}
     bearer = after.pop(REGISTRY_EVENTS_SECRET).decode().strip()
@@ -114,7 +114,7 @@ def test_the_newest_bearer_is_sent(layout: Layout) -> None:
     path = layout.secrets / REGISTRY_EVENTS_SECRET
     path.write_text(f"{'5E' * 31}0d\n{path.read_text()}")
 
-    assert init(layout, SITE, NOW) == ("registry.yml",)
+    assert init(layout, SITE, NOW) == ("registry.yml", "registry-read-only.yml")
     assert f'"Bearer {"5e" * 31}0d"' in configuration_of(layout).registry.read_text()
 
 
