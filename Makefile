@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # PACKAGE:COMMAND, see .ci/install-packages.
 RUN_PACKAGES := docker-registry:docker-registry redis-server:redis-server nginx-light:nginx
-BENCH_PACKAGES := $(RUN_PACKAGES) wrk:wrk
-TEST_PACKAGES := $(BENCH_PACKAGES) skopeo:skopeo curl:curl wget:wget openssl:openssl
+BENCH_PACKAGES := $(RUN_PACKAGES) wrk:wrk skopeo:skopeo
+TEST_PACKAGES := $(BENCH_PACKAGES) curl:curl wget:wget openssl:openssl
 # Compose runs in a network of its own, on base images made of this machine's programs.
 SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptables \
 	busybox:busybox python3-venv podman:podman buildah:buildah containerd:containerd chromium:chromium
@@ -68,10 +68,11 @@ mutation: dev ## mistakes in modules that guard security that their unit tests n
 	@$(PY) -m tests.mutation $(ARGS)
 
 .PHONY: bench
-bench: dev ## tokens per second of one worker on one core, beside a bare handler (ARGS=--help); without ARGS bench-linked, too
+bench: dev ## CPU of a token, beside a bare handler and recorded ratios (ARGS=--help); without ARGS bench-linked, too
 	@.ci/install-packages $(BENCH_PACKAGES)
-	@$(PY) -m tests.bench $(ARGS)
-	@[ -n "$(ARGS)" ] || $(PY) -m tests.bench.linked
+	@failed=0; $(PY) -m tests.bench $(ARGS) || failed=$$?; \
+		[ -n "$(ARGS)" ] || $(PY) -m tests.bench.linked; \
+		exit $$failed
 
 .PHONY: bench-events
 bench-events: dev ## 50,000 events of the registry, each counted once, and what tokens wait meanwhile (ARGS=--help)

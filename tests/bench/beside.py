@@ -59,7 +59,7 @@ class EventLoad:
     def run(self, seconds: int, core: int | None) -> Load:
         """Send for so many seconds."""
         arguments = (str(self.bodies), f"{os.getpid()}-{secrets.token_hex(4)}")
-        return generate(SCRIPT, self.url, arguments, seconds, core, connections=1, process=self.process)
+        return generate(SCRIPT, self.url, arguments, seconds, core, connections=1, processes=(self.process,))
 
 
 def run_beside(

@@ -9,6 +9,7 @@ It fails when one event is lost or counted twice, or when the slowest tokens wai
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -24,9 +25,9 @@ from redis import Redis
 from authsvc.activity.attribution import ActivityKind
 from authsvc.keys.secrets_dir import load_event_bearers
 from tests.bench import installation
-from tests.bench.__main__ import cores
 from tests.bench.asker import asking
 from tests.bench.flood import Answer, Waited
+from tests.bench.measuring import Cores
 from tests.support.recorded_activity import inside_port, recorded, redis_url
 from tests.support.registry_events import Record, disordered, notification, random_events
 from tests.support.stack import Stack
@@ -111,7 +112,8 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=1, help="registry processes")
     chosen = parser.parse_args()
     chance, now = Random(10), datetime.now(UTC)
-    with installation.installation(*cores()) as stack:
+    cores = Cores.of(os.sched_getaffinity(0))
+    with installation.installation(cores.server, cores.generator) as stack:
         credentials = installation.fill(stack, LICENSES, 0, 0).licenses
         subjects = [f"license:{one['id']}" for one in stack.json("license", "list", "--app", installation.APP)]
         distinct = random_events(chance, installation.REPOSITORY, "", chosen.events * 7 // 10, now)

@@ -1,21 +1,24 @@
-"""What is measured: a real stack with one worker, 10,000 licenses and some members in its Redis."""
+"""What is measured: a real stack with one worker, licenses and some members in its Redis."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.cli.console import find
+from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.license_file import registry_token
 from authsvc.redaction import Secret
 from authsvc.settings import Settings
 from authsvc.store.connection import Connection
 from authsvc.store.throttle import RedisThrottle
+from authsvc.tenancy.records import Member
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.throttle import Admission, Attempt
 from authsvc.wiring.management import Management, management
@@ -28,7 +31,7 @@ T = TypeVar("T")
 
 TEAM, APP, REPOSITORY = "bench", "benchapp", "benchapp/api/worker"
 AT_ONCE = 32
-"""Licenses that are made at once. Members one by one: hashing their passwords holds up whatever runs beside it."""
+"""Licenses that are made at once."""
 
 
 @frozen
@@ -36,16 +39,20 @@ class Credentials:
     """Authorization values.
 
     Attributes:
-        licenses: one per license.
-        members: of members who sign in all the time.
-        newcomers: of members who never signed in; each is good for one cold check.
+        licenses: the registry token of each license.
+        files: the whole license file of some of them.
+        personal_tokens: one of each member of the first round.
+        service_accounts: one each.
+        members: for each round some members who never signed in; the first sign-in of each is a cold check.
         at_home: of members who sign in from a network that they have signed in from before, with an address in it.
         elsewhere: of members who sign in from a new one.
     """
 
     licenses: list[str]
-    members: list[str]
-    newcomers: list[str]
+    files: list[str]
+    personal_tokens: list[str]
+    service_accounts: list[str]
+    members: list[list[str]]
     at_home: list[Guess]
     elsewhere: list[Guess]
 
@@ -66,7 +73,7 @@ def target(stack: Stack) -> Target:
     """Return the worker's own socket."""
     run = stack.data_dir / "run"
     edge, scope = (run / "edge-address").read_text().strip(), f"repository:{REPOSITORY}:pull"
-    return Target(f"http://{edge}/auth/token", stack.name, scope, worker(stack), str(run / "edge.sock"))
+    return Target(f"http://{edge}/auth/token", stack.name, scope, (worker(stack),), str(run / "edge.sock"))
 
 
 def worker(stack: Stack) -> int:
@@ -88,20 +95,36 @@ def resident_mebibytes(process: int) -> float:
     return int(kibibytes) / 1024
 
 
-def fill(stack: Stack, licenses: int, members: int, newcomers: int, flooded: int = 0) -> Credentials:
-    """Make a team with an app, licenses and members through the use cases that the command line calls."""
+def fill(stack: Stack, licenses: int, members: int, rounds: int, flooded: int = 0) -> Credentials:
+    """Make a team with an app, licenses and accounts, through the use cases that the command line calls.
+
+    Args:
+        stack: to fill.
+        licenses: how many.
+        members: in each round; so many have a personal token, and there are as many service accounts and license files.
+        rounds: of members.
+        flooded: members who sign in from a network that they know, and as many from a new one.
+    """
 
     async def made() -> Credentials:
         settings, _ = find(stack.data_dir, {})
         async with management(settings, _untold) as manage, _throttle(settings) as throttle:
             await manage.teams.create(TEAM, None, manage.operation())
             await manage.teams.create_app(APP, TEAM, None, manage.operation())
+            add = await _members(manage)
+            files = await _gather([make_license_file(manage, number) for number in range(licenses)], AT_ONCE)
+            own = [[await add(f"m{number}-{of}@bench.test") for of in range(members)] for number in range(rounds)]
             return Credentials(
-                await _gather([make_license(manage, number) for number in range(licenses)], AT_ONCE),
-                await _gather([_member(manage, f"m{number}@bench.test") for number in range(members)], 1),
-                await _gather([_member(manage, f"n{number}@bench.test") for number in range(newcomers)], 1),
-                [await _at_home(manage, throttle, number) for number in range(flooded)],
-                [(await _member(manage, f"e{number}@bench.test"), f"198.51.100.{number}") for number in range(flooded)],
+                [of_license(file) for file in files],
+                [basic("license", file) for file in files[:members]],
+                [await _personal_token(manage, member) for member in own[0]],
+                [await _service_account(manage, number) for number in range(members)],
+                [[basic(member.email, PASSWORD) for member in some] for some in own],
+                [await _at_home(await add(f"h{number}@bench.test"), throttle, number) for number in range(flooded)],
+                [
+                    (basic((await add(f"e{number}@bench.test")).email, PASSWORD), f"198.51.100.{number}")
+                    for number in range(flooded)
+                ],
             )
 
     return asyncio.run(made())
@@ -113,6 +136,11 @@ def _untold(_entry: Entry) -> None:
 
 async def make_license(manage: Management, number: int) -> str:
     """Make a license and return the authorization value of its holder."""
+    return of_license(await make_license_file(manage, number))
+
+
+async def make_license_file(manage: Management, number: int) -> str:
+    """Make a license and return its file."""
     operation = manage.operation()
     terms = LicenseTerms.parse(
         customer=f"Customer {number}",
@@ -123,14 +151,41 @@ async def make_license(manage: Management, number: int) -> str:
         now=operation.now,
     )
     _, file = await manage.licenses.create(APP, terms, operation)
+    return file
+
+
+def of_license(file: str) -> str:
+    """Return the authorization value of the registry token in a license file."""
     token = registry_token(file)
     assert token is not None, file
     return basic("license", token)
 
 
-async def _member(manage: Management, email: str) -> str:
-    await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), manage.operation())
-    return basic(email, PASSWORD)
+async def _members(manage: Management) -> Callable[[str], Awaitable[Member]]:
+    """Return what adds a member; all have one password and one hash of it, since hashing takes far longer."""
+    first = await manage.members.add("first@bench.test", TEAM, "developer", (), Secret(PASSWORD), manage.operation())
+
+    async def add(email: str) -> Member:
+        operation = manage.operation()
+        member = evolve(first, id=new_id(operation.entropy(ID_BYTES)), email=email)
+        named = {"member": member.id, "email": email, "team": TEAM, "role": str(member.role)}
+        await manage.stores.members.add(member, operation.entry("member.added", **named))
+        return member
+
+    return add
+
+
+async def _personal_token(manage: Management, member: Member) -> str:
+    _, secret = await manage.tokens.create("bench", member.email, None, None, manage.operation())
+    return basic(member.email, secret.reveal())
+
+
+async def _service_account(manage: Management, number: int) -> str:
+    grants = (f"{APP}/api/**:pull",)
+    account, secret = await manage.service_accounts.create(
+        f"bench-{number}", TEAM, grants, None, None, manage.operation()
+    )
+    return basic(account.name, secret.reveal())
 
 
 @asynccontextmanager
@@ -142,13 +197,11 @@ async def _throttle(settings: Settings) -> AsyncIterator[RedisThrottle]:
         await connection.close()
 
 
-async def _at_home(manage: Management, throttle: RedisThrottle, number: int) -> Guess:
-    """Make a member whom no worker remembers, but whose network is known."""
-    email, network = f"h{number}@bench.test", f"192.0.2.{number}"
-    operation = manage.operation()
-    member = await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), operation)
-    await throttle.right(Attempt(email, member.id, network, "made"), Admission(known=True), operation.now)
-    return basic(email, PASSWORD), network
+async def _at_home(member: Member, throttle: RedisThrottle, number: int) -> Guess:
+    """Let the network of a member be known whom no worker remembers."""
+    network = f"192.0.2.{number}"
+    await throttle.right(Attempt(member.email, member.id, network, "made"), Admission(known=True), datetime.now(UTC))
+    return basic(member.email, PASSWORD), network
 
 
 async def _gather(makers: list[Awaitable[T]], at_once: int) -> list[T]:

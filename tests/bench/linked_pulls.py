@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from tests.bench.load import processor_seconds
 from tests.support.processes import family_of
 
 GIBIBYTE = 1 << 30
@@ -81,12 +82,12 @@ def measure(pulls: Sequence[BlobPull], servers: Mapping[str, int], at_rest: Mapp
     """
     buffer = bytearray(_PIECE)
     size = sum(one.size for one in pulls)
-    before = {name: _of_family(process, _processor_seconds) for name, process in servers.items()}
+    before = {name: _of_family(process, processor_seconds) for name, process in servers.items()}
     began = time.monotonic()
     for one in pulls:
         pull(one, buffer)
     took = time.monotonic() - began
-    spent = {name: _more(_of_family(process, _processor_seconds), before[name]) for name, process in servers.items()}
+    spent = {name: _more(_of_family(process, processor_seconds), before[name]) for name, process in servers.items()}
     for name, seconds in (at_rest or {}).items():
         spent[name] = max(0.0, spent[name] - seconds * took)
     return Cost({name: seconds * GIBIBYTE / size for name, seconds in spent.items()}, size / took / (1 << 20))
@@ -94,9 +95,9 @@ def measure(pulls: Sequence[BlobPull], servers: Mapping[str, int], at_rest: Mapp
 
 def measure_rest(process: int, seconds: float) -> float:
     """Return the processor seconds that a process takes in a second while nothing is asked of it."""
-    before = _of_family(process, _processor_seconds)
+    before = _of_family(process, processor_seconds)
     time.sleep(seconds)
-    return _more(_of_family(process, _processor_seconds), before) / seconds
+    return _more(_of_family(process, processor_seconds), before) / seconds
 
 
 def growth(pulls: Sequence[BlobPull], servers: Mapping[str, int]) -> dict[str, float]:
@@ -118,14 +119,6 @@ def _of_family(process: int, read: Callable[[int], float]) -> dict[int, float]:
 def _more(after: Mapping[int, float], before: Mapping[int, float]) -> float:
     """Return by how much the processes that are still there have more; new ones began with nothing."""
     return sum(value - before.get(process, 0.0) for process, value in after.items())
-
-
-def _processor_seconds(process: int) -> float:
-    """Return the processor time of a process, from the clock of clock_getcpuclockid(3).
-
-    /proc/PID/stat counts in hundredths of a second, and authsvc needs less for a blob.
-    """
-    return time.clock_gettime((~process << 3) | 2)
 
 
 async def _all_at_once(pulls: Sequence[BlobPull]) -> None:

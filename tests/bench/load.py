@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -25,14 +26,14 @@ class Target:
         url: of the token endpoint, without a query.
         service: the ``service`` parameter.
         scope: the ``scope`` parameter.
-        process: who answers, when it runs on this machine.
+        processes: those that answer, when they run on this machine.
         socket: where a claim of the client's address counts, when that is not the URL.
     """
 
     url: str
     service: str
     scope: str
-    process: int | None = None
+    processes: tuple[int, ...] = ()
     socket: str | None = None
 
     @property
@@ -49,6 +50,7 @@ class Load:
         per_second: answered requests.
         p50: milliseconds.
         p99: milliseconds.
+        longest: milliseconds.
         refused: answers that were no 2xx or 3xx.
         broken: requests without an answer.
         generator: the part of its core that the generator used, 0 to 1; near 1 it is itself the limit.
@@ -59,6 +61,7 @@ class Load:
     per_second: float
     p50: float
     p99: float
+    longest: float
     refused: int
     broken: int
     generator: float
@@ -70,24 +73,35 @@ def basic(username: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
-def write_credentials(path: Path, values: list[str]) -> Path:
+def write_credentials(path: Path, values: Sequence[str]) -> Path:
     """Write Authorization values where the generator reads them; nobody else may."""
     return write_lines(path, values)
 
 
-def write_lines(path: Path, values: list[str]) -> Path:
+def write_lines(path: Path, values: Sequence[str]) -> Path:
     """Write lines where the generator reads them; nobody else may."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.writelines(f"{value}\n" for value in values)
     return path
 
 
-def run_load(target: Target, credentials: Path, seconds: int, core: int | None) -> Load:
-    """Load ``target`` for ``seconds`` over 16 connections from one thread, on ``core`` when it is given."""
+def run_load(
+    target: Target, credentials: Path, seconds: int, core: int | None, connections: int = CONNECTIONS, first: int = 0
+) -> Load:
+    """Load ``target`` for some time from one thread.
+
+    Args:
+        target: that is asked.
+        credentials: file with one Authorization value a line, which are used in turn.
+        seconds: how long.
+        core: on which the generator runs, or None.
+        connections: at one time.
+        first: place of the value that is used first, from 0.
+    """
     split = urlsplit(target.url)
-    arguments = (str(credentials), target.path)
+    arguments = (str(credentials), target.path, str(first))
     url = f"{split.scheme}://{split.netloc}/"
-    return generate(SCRIPT, url, arguments, seconds, core, connections=CONNECTIONS, process=target.process)
+    return generate(SCRIPT, url, arguments, seconds, core, connections=connections, processes=target.processes)
 
 
 def generate(
@@ -98,7 +112,7 @@ def generate(
     core: int | None,
     *,
     connections: int,
-    process: int | None,
+    processes: Sequence[int],
 ) -> Load:
     """Load a server with what a script makes.
 
@@ -109,10 +123,10 @@ def generate(
         seconds: how long.
         core: on which the generator runs, or None.
         connections: at one time, from one thread.
-        process: who answers, when it runs on this machine.
+        processes: those that answer, when they run on this machine.
     """
     pinned = ("taskset", "-c", str(core)) if core is not None else ()
-    before, server_before = resource.getrusage(resource.RUSAGE_CHILDREN), _processor_seconds(process)
+    before, server_before = resource.getrusage(resource.RUSAGE_CHILDREN), _all_seconds(processes)
     done = subprocess.run(
         (
             *(*pinned, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"),
@@ -125,8 +139,8 @@ def generate(
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    server = _processor_seconds(process) - server_before
-    return parse(done.stdout, used, server if process is not None else None)
+    server = _all_seconds(processes) - server_before
+    return parse(done.stdout, used, server if processes else None)
 
 
 def parse(output: str, used: float, server: float | None) -> Load:
@@ -138,6 +152,7 @@ def parse(output: str, used: float, server: float | None) -> Load:
         per_second=facts["requests"] / seconds,
         p50=facts["p50"] / 1000,
         p99=facts["p99"] / 1000,
+        longest=facts["longest"] / 1000,
         refused=facts["refused"],
         broken=facts["broken"],
         generator=used / seconds,
@@ -145,9 +160,13 @@ def parse(output: str, used: float, server: float | None) -> Load:
     )
 
 
-def _processor_seconds(process: int | None) -> float:
-    """Return the processor time that a process has used (proc(5), ``utime`` and ``stime``); 0 for None."""
-    if process is None:
-        return 0.0
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def processor_seconds(process: int) -> float:
+    """Return the processor time of a process, from the clock of clock_getcpuclockid(3).
+
+    /proc/PID/stat counts in hundredths of a second, which is too coarse for few requests.
+    """
+    return time.clock_gettime((~process << 3) | 2)
+
+
+def _all_seconds(processes: Sequence[int]) -> float:
+    return sum(map(processor_seconds, processes))

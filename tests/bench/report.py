@@ -8,8 +8,18 @@ from attrs import asdict
 
 from tests.bench.load import Load
 
-BARE = "bare handler"
+BARE, BARE_ALONE, BARE_TWO = "bare handler", "bare handler, one connection", "bare handler, two processes"
+SIGNED, SIGNED_ALONE = "bare handler that signs", "bare handler that signs, one connection"
+LICENSE, LICENSE_ALONE, LICENSE_TWO = "license tokens", "license tokens, one connection", "license tokens, two workers"
+MISS = "license tokens, not cached"
+FILE, MEMBER = "license files", "member passwords, warm"
+PERSONAL, SERVICE = "personal tokens", "service accounts"
+EVENTS, OTHER = "registry events, alone", "the other server"
 TOKENS_BESIDE, EVENTS_BESIDE = "license tokens beside events", "registry events, meanwhile"
+MOST_MEBIBYTES = 110
+"""That a worker should have at most when more licenses than it caches have asked."""
+
+WIDTH = 41
 GENERATOR_LIMIT = 0.9
 """Above this part of its core the generator may be what is measured."""
 
@@ -26,15 +36,23 @@ def figures(rounds: Sequence[Round]) -> dict[str, Any]:
         kind: {
             **_medians([run[kind] for run in rounds]),
             "to_bare": round(median(run[kind].per_second / run[BARE].per_second for run in rounds), 4),
+            "cpu_to_bare": _cpu_to_bare(rounds, kind),
             "rounds": [round(run[kind].per_second, 1) for run in rounds],
         }
         for kind in rounds[0]
     }
 
 
-def beside_events(rounds: Sequence[Round], alone: str) -> dict[str, float]:
-    """Return what events cost the tokens beside them: ratios to the tokens ``alone`` of the same round."""
-    pairs = [(run[TOKENS_BESIDE], run[alone]) for run in rounds]
+def _cpu_to_bare(rounds: Sequence[Round], kind: str) -> float | None:
+    """Return the processor time of a request to that of the bare handler, or None if the server is elsewhere."""
+    pairs = [(run[kind].processor, run[BARE].processor) for run in rounds]
+    known = [one / bare for one, bare in pairs if one is not None and bare is not None]
+    return round(median(known), 3) if known else None
+
+
+def beside_events(rounds: Sequence[Round]) -> dict[str, float]:
+    """Return what events cost the tokens beside them: ratios to the tokens alone of the same round."""
+    pairs = [(run[TOKENS_BESIDE], run[LICENSE]) for run in rounds]
     return {
         "cpu_ratio": round(median((one.processor or 0) / (other.processor or 1) for one, other in pairs), 3),
         "p50_ratio": round(median(one.p50 / other.p50 for one, other in pairs), 3),
@@ -46,11 +64,12 @@ def beside_events(rounds: Sequence[Round], alone: str) -> dict[str, float]:
 def table(result: Mapping[str, Any]) -> str:
     """Return the figures for a person."""
     titles = (("per second", 12), ("to bare", 10), ("p50 ms", 9), ("p99 ms", 9), ("not 2xx", 9), ("generator", 11))
-    lines = [" " * 30 + "".join(f"{title:>{width}}" for title, width in (*titles, ("CPU µs", 9)))]
+    more = (("CPU µs", 9), ("to bare", 9))
+    lines = [" " * WIDTH + "".join(f"{title:>{width}}" for title, width in (*titles, *more))]
     lines += [
-        f"{kind:30}{f['per_second']:12,.0f}{f['to_bare']:10.3f}{f['p50']:9.2f}{f['p99']:9.2f}"
-        f"{f['refused'] + f['broken']:9.0f}{f['generator']:11.0%}"
-        f"{'-' if f['processor'] is None else round(f['processor']):>9}"
+        f"{kind:{WIDTH}}{f['per_second']:12,.0f}{f['to_bare']:10.3f}{f['p50']:9.2f}{f['p99']:9.2f}"
+        f"{f['refused'] + f['broken']:9.0f}{f['generator']:11.0%}{_or_dash(f['processor'], 0)}"
+        f"{_or_dash(f['cpu_to_bare'], 2)}"
         for kind, f in result["loads"].items()
     ]
     if "beside_events" in result:
@@ -59,15 +78,51 @@ def table(result: Mapping[str, Any]) -> str:
             f"beside {f['events_per_second']:.0f} events a second, to license tokens without: "
             f"CPU {f['cpu_ratio']:.2f}, p50 {f['p50_ratio']:.2f}, p99 {f['p99_ratio']:.2f}"
         )
-    if "cold_argon2id_per_second" in result:
-        lines.append(f"{'cold Argon2id':30}{result['cold_argon2id_per_second']:12,.1f}")
+    if "cold" in result:
+        f = result["cold"]
+        lines.append(f"{'cold Argon2id':{WIDTH}}{f['per_second']:12,.1f}{'':48}{f['cpu_us']:9,.0f}")
     lines += [
-        f"{f'in a flood, {where}':30}{'':12}{'':10}{f['p50']:9.2f}{f['p99']:9.2f}{f['refused']:9.0f}"
+        f"{f'in a flood, {where}':{WIDTH}}{'':12}{'':10}{f['p50']:9.2f}{f['p99']:9.2f}{f['refused']:9.0f}"
         for where, f in result.get("flood", {}).items()
     ]
+    return "\n".join([*lines, *_parts(result), *warnings(result)])
+
+
+def _parts(result: Mapping[str, Any]) -> list[str]:
+    """Return a line for each figure that stands alone."""
+    lines = []
     if "worker_mebibytes" in result:
-        lines.append(f"{'RSS of the worker, MiB':30}{result['worker_mebibytes']:12,.1f}")
-    return "\n".join([*lines, *warnings(result)])
+        lines.append(
+            f"RSS of the worker after {result['licenses']:,} licenses: {result['worker_mebibytes']:.1f} MiB "
+            f"(aim: at most {MOST_MEBIBYTES})"
+        )
+    if "roll" in result:
+        f = result["roll"]
+        lines.append(
+            f"workers replaced by SIGHUP during {f['per_second']:,.0f} requests a second at nginx: {f['failed']:.0f} "
+            f"failed (aim: 0), the slowest took {f['longest_ms']:.0f} ms"
+        )
+    if "pull" in result:
+        f = result["pull"]
+        lines.append(
+            f"pull of {f['layers']} layers: {f['seconds']:.2f} s, of the bare registry {f['bare_seconds']:.2f} s; "
+            f"token requests: {f['token_requests']}"
+        )
+    return lines
+
+
+def missed_aims(result: Mapping[str, Any]) -> list[str]:
+    """Return a line for each of these figures that misses its aim."""
+    lines, resident, failed = [], result["worker_mebibytes"], result["roll"]["failed"]
+    if resident > MOST_MEBIBYTES:
+        lines.append(f"RSS of the worker: {resident:.1f} MiB are above its aim of {MOST_MEBIBYTES}")
+    if failed:
+        lines.append(f"workers replaced by SIGHUP: {failed:.0f} requests failed, and none should")
+    return lines
+
+
+def _or_dash(value: float | None, digits: int) -> str:
+    return f"{'-' if value is None else f'{value:.{digits}f}':>9}"
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:

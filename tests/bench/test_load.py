@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from attrs import evolve
 
 from authsvc.activity.attribution import ActivityKind
 from tests.bench import installation
-from tests.bench.bare import bare_server
+from tests.bench.bare import PLAIN, SIGNING, bare_server
 from tests.bench.beside import EventLoad, run_beside
 from tests.bench.cold import run_cold
 from tests.bench.flood import run_flood
@@ -16,27 +17,34 @@ from tests.support.stack import Stack
 from tests.support.tenants import make_license, make_team, unique
 
 
-def test_the_bare_handler_answers_everything(tmp_path: Path) -> None:
-    """The yardstick serves what the generator sends, and the generator measures its processor time."""
+@pytest.mark.parametrize(("kind", "processes"), [(PLAIN, 1), (SIGNING, 1), (PLAIN, 2)])
+def test_the_bare_handlers_answer_everything(kind: str, processes: int, tmp_path: Path) -> None:
+    """The yardsticks serve what the generator sends, and the generator measures their processor time."""
     values = write_credentials(tmp_path / "values", ["Basic YTpi", "Basic Yzpk"])
-    with bare_server(None, "s", "repository:a/b:pull") as bare:
+    with bare_server([None] * processes, "s", "repository:a/b:pull", kind) as bare:
         load = run_load(bare, values, 1, None)
     assert (0, 0, True, True) == (load.refused, load.broken, load.per_second > 0, (load.processor or 0) > 0)
+    assert processes == len(bare.processes)
 
 
-def test_licenses_and_members_of_a_real_stack_are_accepted(stack: Stack, tmp_path: Path) -> None:
-    """Every license and every member gets a token; the same load with wrong secrets gets none."""
-    known = installation.fill(stack, 20, 2, 4, 2)
+def test_every_credential_of_a_real_stack_is_accepted(stack: Stack, tmp_path: Path) -> None:
+    """Every license and every account gets a token; the same load with wrong secrets gets none."""
+    known = installation.fill(stack, 20, 2, 2, 2)
     target = installation.target(stack)
-    wrong = [basic("license", "asv_lic_wrong")]
+    kinds = {
+        "licenses": known.licenses,
+        "files": known.files,
+        "members": known.members[0],
+        "personal": known.personal_tokens,
+        "service": known.service_accounts,
+        "wrong": [basic("license", "asv_lic_wrong")],
+    }
     loads = {
-        name: run_load(target, write_credentials(tmp_path / name, values), 1, None)
-        for name, values in (("licenses", known.licenses), ("members", known.members), ("wrong", wrong))
+        name: run_load(target, write_credentials(tmp_path / name, values), 1, None) for name, values in kinds.items()
     }
-    assert {"licenses": True, "members": True, "wrong": False} == {
-        name: load.refused == 0 for name, load in loads.items()
-    }
-    assert run_cold(target, known.newcomers) > 0
+    assert {name: name != "wrong" for name in kinds} == {name: load.refused == 0 for name, load in loads.items()}
+    cold = run_cold(target, known.members[1])
+    assert min(cold.per_second, cold.processor, cold.alone) > 0
     assert all(0 < waited.p50 <= waited.p99 for waited in run_flood(target, known.at_home, known.elsewhere))
 
 

@@ -5,9 +5,9 @@ from attrs import asdict, evolve
 
 from tests.bench.flood import Answer, Waited
 from tests.bench.load import Load, parse
-from tests.bench.report import BARE, EVENTS_BESIDE, TOKENS_BESIDE, beside_events, figures, table
+from tests.bench.report import BARE, EVENTS_BESIDE, LICENSE, TOKENS_BESIDE, beside_events, figures, missed_aims, table
 
-RUN = Load(per_second=100.0, p50=1.0, p99=2.0, refused=0, broken=0, generator=0.2, processor=50.0)
+RUN = Load(per_second=100.0, p50=1.0, p99=2.0, longest=3.0, refused=0, broken=0, generator=0.2, processor=50.0)
 
 
 def test_a_ratio_is_taken_within_its_round() -> None:
@@ -30,23 +30,21 @@ def test_tokens_beside_events_are_compared_within_their_round() -> None:
     """With the tokens without events of the same round."""
     rounds = [
         {
-            "tokens": evolve(RUN, p99=slow, processor=slow),
+            LICENSE: evolve(RUN, p99=slow, processor=slow),
             TOKENS_BESIDE: evolve(RUN, p99=1.5 * slow, processor=1.25 * slow),
             EVENTS_BESIDE: evolve(RUN, per_second=300.0),
         }
         for slow in (2.0, 800.0, 40.0)
     ]
     expected = {"cpu_ratio": 1.25, "p50_ratio": 1.0, "p99_ratio": 1.5, "events_per_second": 300.0}
-    assert expected == beside_events(rounds, "tokens")
+    assert expected == beside_events(rounds)
 
 
 def test_what_wrk_prints_is_read() -> None:
     """The line of the script, among wrk's own."""
-    output = (
-        "Running 5s test\n"
-        'JSON {"requests":500,"microseconds":5000000,"p50":1500,"p99":9000,"refused":3,"broken":1}\nbye\n'
-    )
-    assert Load(100.0, 1.5, 9.0, refused=3, broken=1, generator=0.5, processor=2000.0) == parse(output, 2.5, 1.0)
+    line = '{"requests":500,"microseconds":5000000,"p50":1500,"p99":9000,"longest":12000,"refused":3,"broken":1}'
+    expected = Load(100.0, 1.5, 9.0, longest=12.0, refused=3, broken=1, generator=0.5, processor=2000.0)
+    assert expected == parse(f"Running 5s test\nJSON {line}\nbye\n", 2.5, 1.0)
 
 
 def test_a_flood_has_rows_of_its_own() -> None:
@@ -59,6 +57,13 @@ def test_a_flood_has_rows_of_its_own() -> None:
         ["in", "a", "flood,", "at", "home", "51.00", "100.00", "0"],
         ["in", "a", "flood,", "elsewhere", "51.00", "100.00", "1"],
     ]
+
+
+def test_memory_and_failures_have_aims() -> None:
+    """At the aim is fine; above it a line says so."""
+    fine = {"worker_mebibytes": 110.0, "roll": {"failed": 0}}
+    assert [] == missed_aims(fine)
+    assert 2 == len(missed_aims({"worker_mebibytes": 110.1, "roll": {"failed": 1}}))
 
 
 @pytest.mark.parametrize(
