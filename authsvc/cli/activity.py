@@ -29,8 +29,8 @@ def activity_group() -> None:
 @click.option("--license", "license_name", metavar="ID", help="Only this license's, by id or reference.")
 @click.option("--customer", metavar="NAME", help="Only this customer's; a name or reference needs --team or --app.")
 @click.option("--image", metavar="IMAGE", help="Only REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST.")
-@click.option("--since", metavar="WHEN", help="Not before: 7d, 2027-01-31 or 2027-01-31T12:00:00Z.")
-@click.option("--until", metavar="WHEN", help="Before this, in the same forms.")
+@click.option("--since", metavar="WHEN", help="From then on: 7d, 2027-01-31 or 2027-01-31T12:00:00Z.")
+@click.option("--until", metavar="WHEN", help="Before then, in the same forms.")
 @click.option("--resolution", type=click.Choice(("hour", "day")), help="Hours are kept for 14 days.  [default: day]")
 @click.option(
     "--source",
@@ -57,7 +57,7 @@ def list_(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """List what was done by the hour or day, newest days first."""
+    """List activity by the hour or day, newest days first."""
     from authsvc.manage.activity import ActivityQuery
 
     if as_csv and as_json:
@@ -80,7 +80,7 @@ activity_group.add_command(image_command)
 
 @define
 class CsvLines:
-    """Rows as comma-separated values, printed as they come, under the names of the columns."""
+    """Rows as comma-separated values below the names of the columns, printed as they arrive."""
 
     _begun: bool = field(init=False, default=False)
 
@@ -119,7 +119,7 @@ def _minute(instant: str) -> str:
 
 
 def _cache(facts: Facts) -> str:
-    """Return how much of it the cache of linked registries had, and how often it was what a tag meant last."""
+    """Return how much the cache for linked registries had, and how often it answered with a tag's last known digest."""
     if facts["hits"] is None:
         return "-"
     had = f"{facts['hits']}/{facts['hits'] + facts['misses']}"

@@ -25,18 +25,18 @@ USED_VERSIONS = 10
 MAX_CELL = 5
 """Most items that one cell lists."""
 
-_since_option = click.option("--since", metavar="WHEN", help="Not before: 7d, 2027-01-31 or 2027-01-31T12:00:00Z.")
+_since_option = click.option("--since", metavar="WHEN", help="From then on: 7d, 2027-01-31 or 2027-01-31T12:00:00Z.")
 
 
 @click.command("license")
 @click.argument("license_id")
-@click.option("--app", metavar="APP", help="Of this app, if licenses of several have the reference.")
+@click.option("--app", metavar="APP", help="The license's app, if licenses of several apps have the reference.")
 @paging_options
 @common_options
 def license_command(
     license_id: str, app: str | None, limit: int | None, after: str | None, data_dir: Path | None, *, as_json: bool
 ) -> None:
-    """Show what a license, by id or reference, pulled, from where, and how much."""
+    """Show what a license, named by its id or reference, pulled, from where, and how much."""
     now = clock()
 
     async def read(manage: "Management", cursor: str | None, size: int) -> "ActivitySummary":
@@ -53,7 +53,7 @@ def license_command(
 def customer_command(
     customer: str, team: str | None, limit: int | None, after: str | None, data_dir: Path | None, *, as_json: bool
 ) -> None:
-    """Show what all licenses of a customer, by id, reference or name, did together."""
+    """Show the activity of all licenses of a customer, who is named by id, reference or name."""
     now = clock()
 
     async def read(manage: "Management", cursor: str | None, size: int) -> "ActivitySummary":
@@ -65,7 +65,7 @@ def customer_command(
 @click.command("app")
 @click.argument("app")
 @_since_option
-@click.option("--until", metavar="WHEN", help="Before this, in the same forms.")
+@click.option("--until", metavar="WHEN", help="Before then, in the same forms.")
 @paging_options
 @common_options
 def app_command(
@@ -78,7 +78,7 @@ def app_command(
     *,
     as_json: bool,
 ) -> None:
-    """Show what everyone together did in an app, day by day, the newest first."""
+    """Show the activity of all accounts together in an app, day by day, the newest first."""
     now = clock()
 
     async def fetch(manage: "Management", cursor: str | None, size: int) -> "Page[Facts]":
@@ -233,7 +233,7 @@ def _version(facts: Facts) -> str:
 
 
 def size(count: int | None) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes in a readable form."""
     return "-" if count is None else f"{count:,}"
 
 

@@ -25,10 +25,10 @@ def app_group() -> None:
 @app_group.command("create")
 @click.argument("slug")
 @click.option("--team", required=True, metavar="TEAM", help="The owning team.")
-@click.option("--name", help="Name for people.  [default: SLUG]")
+@click.option("--name", help="Display name.  [default: SLUG]")
 @common_options
 def create(slug: str, team: str, name: str | None, data_dir: Path | None, *, as_json: bool) -> None:
-    """Make an app and with it the namespace SLUG/."""
+    """Create an app and with it the namespace SLUG/."""
     made = run(data_dir, lambda manage: manage.teams.create_app(slug, team, name, manage.operation()))
     if as_json:
         print_json(present.app(made))
@@ -38,7 +38,7 @@ def create(slug: str, team: str, name: str | None, data_dir: Path | None, *, as_
 
 @app_group.command("list")
 @click.option("--team", metavar="TEAM", help="Only this team's apps.")
-@click.option("--all", "archived", is_flag=True, help="Archived ones too.")
+@click.option("--all", "archived", is_flag=True, help="Include archived apps.")
 @common_options
 def list_(team: str | None, data_dir: Path | None, *, archived: bool, as_json: bool) -> None:
     """List the apps in use."""
@@ -88,7 +88,7 @@ def archive(slug: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> No
 @click.argument("slug")
 @common_options
 def reinstate(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Undo archive: licenses, members and service accounts have their access again."""
+    """Undo archive: licenses, members and service accounts get their access back."""
     app = run(data_dir, lambda manage: manage.teams.reinstate_app(slug, manage.operation()))
     _print(present.app(app), as_json=as_json)
 
@@ -101,7 +101,7 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _images(facts: "Facts") -> str:
-    """Return what the images of an app add up to, in one line; what is not known is said."""
+    """Return totals of an app's images in one line; it names what is not known."""
     from authsvc.counts import counted
 
     if facts["counted_at"] is None:

@@ -1,4 +1,4 @@
-"""``authsvc audit``: what was decided and changed."""
+"""``authsvc audit``: decisions and changes."""
 
 import time
 from contextlib import suppress
@@ -28,7 +28,7 @@ POLL_EVERY = 1.0
 """Seconds between two checks of ``--follow``."""
 
 MAX_AROUND = 5
-"""Most entries that a request may be one of which are shown."""
+"""Most entries that are shown of those that may include a request."""
 
 MAX_SUMMARY = 160
 """Most characters of an entry in a list."""
@@ -36,20 +36,28 @@ MAX_SUMMARY = 160
 
 @click.group("audit")
 def audit_group() -> None:
-    """What was decided and changed: lists, explanations and copies."""
+    """Decisions and changes: lists, explanations and copies."""
 
 
 @audit_group.command("list")
-@click.option("--since", metavar="WHEN", help="Not before: 24h, 2027-01-31 or 2027-01-31T12:00:00Z.")
-@click.option("--until", metavar="WHEN", help="Before this, in the same forms.")
-@click.option("--event", "events", multiple=True, metavar="EVENT", help="token.denied, or token for all of them.")
+@click.option("--since", metavar="WHEN", help="From then on: 24h, 2027-01-31 or 2027-01-31T12:00:00Z.")
+@click.option("--until", metavar="WHEN", help="Before then, in the same forms.")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    metavar="EVENT",
+    help="An event such as token.denied, or token for all that begin with it.",
+)
 @click.option("--actor", metavar="SUBJECT", help="Who did it: license:ID, member:ID, an e-mail address …")
-@click.option("--app", metavar="APP", help="Only what names this app.")
-@click.option("--subject", metavar="SUBJECT", help="Who did it, or whom it was done to.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="How many.")
+@click.option("--app", metavar="APP", help="Only entries that name this app.")
+@click.option("--subject", metavar="SUBJECT", help="Who did it or was affected.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="Number of entries."
+)
 @click.option("--before", metavar="CURSOR", help="The page after the entry with this cursor.")
-@click.option("--unproven", is_flag=True, help="Also what happened before identity was proven.")
-@click.option("--follow", is_flag=True, help="Wait for more, and print it as it comes, until Ctrl-C.")
+@click.option("--unproven", is_flag=True, help="Include events before identity was proven.")
+@click.option("--follow", is_flag=True, help="Wait for new entries and print them, until Ctrl-C.")
 @common_options
 def list_(
     since: str | None,
@@ -86,8 +94,15 @@ def list_(
 @audit_group.command("explain")
 @click.argument("request_id", required=False)
 @click.option("--subject", metavar="SUBJECT", help="Explain the decisions on this subject's requests instead.")
-@click.option("--team", metavar="TEAM", help="Whose customer or service account a name of SUBJECT means.")
-@click.option("--last", is_flag=False, flag_value=1, type=click.IntRange(1, 100), metavar="[N]", help="The newest N.")
+@click.option("--team", metavar="TEAM", help="The team, if SUBJECT is the name of a customer or service account.")
+@click.option(
+    "--last",
+    is_flag=False,
+    flag_value=1,
+    type=click.IntRange(1, 100),
+    metavar="[N]",
+    help="Number of newest decisions.",
+)
 @common_options
 def explain(
     request_id: str | None,
@@ -98,7 +113,7 @@ def explain(
     *,
     as_json: bool,
 ) -> None:
-    """Say why: the rule, the credential and the facts at that time. A refusal shows its request id to the client."""
+    """Explain a decision: its rule, credential and facts at that time. A refusal shows its request id to the client."""
     if (request_id is None) == (subject is None) or (last is not None and subject is None):
         refuse("give a REQUEST_ID, or --subject SUBJECT --last", code=2)
     if subject is not None:
@@ -122,7 +137,7 @@ def explain(
 
 
 async def _decisions(manage: "Management", subject: str, team: str | None, count: int) -> "list[StoredEntry]":
-    """Return the newest decisions, page by page: a page may be empty and have a next one."""
+    """Return the newest decisions, page by page: an empty page may be followed by others."""
     found: list[StoredEntry] = []
     after, now = None, clock()
     while len(found) < count:
@@ -137,7 +152,7 @@ async def _decisions(manage: "Management", subject: str, team: str | None, count
 
 
 async def _explanation(manage: "Management", request_id: str) -> "Explanation":
-    """Return what is known in the end: an answer may say where to go on looking."""
+    """Return the final explanation: an answer may say where to continue the search."""
     found = await manage.audit.explain(manage.actor, request_id)
     around = found.around
     while found.next is not None:
@@ -150,7 +165,7 @@ async def _explanation(manage: "Management", request_id: str) -> "Explanation":
 @click.argument("file")
 @common_options
 def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Copy all entries to FILE, one JSON object a line, oldest first; a file that is there is continued."""
+    """Copy all entries to FILE, one JSON object a line, oldest first; an existing file is continued."""
     from authsvc.cli.audit_export import AuditExport
     from authsvc.manage.audit_query import AuditQuery
 

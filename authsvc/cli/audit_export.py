@@ -12,14 +12,14 @@ from authsvc.audit.stored_entry import StoredEntry
 from authsvc.errors import InputRefused
 
 TAIL = 64 * 1024
-"""Bytes at the end of a file in which its last line begins: an entry has at most 25 KiB."""
+"""Bytes at the end of a file that contain its whole last line: an entry has at most 25 KiB."""
 
 STANDARD_OUTPUT = "-"
 
 
 @define
 class AuditExport:
-    """A file being continued.
+    """A file that is being continued.
 
     Attributes:
         cursor: of the last entry in it; empty for none.
@@ -31,10 +31,10 @@ class AuditExport:
     @classmethod
     @contextmanager
     def open(cls, path: str) -> Iterator["AuditExport"]:
-        """Yield the file; at the end, what was added is on the disk.
+        """Yield the file; at the end, everything that was added is on the disk.
 
         Raises:
-            InputRefused: it cannot be written, or is no copy of an audit.
+            InputRefused: it cannot be written, or is not a copy of an audit.
         """
         if path == STANDARD_OUTPUT:
             try:
@@ -65,14 +65,14 @@ class AuditExport:
             os.close(descriptor)
 
     def is_behind(self, trimmed_until: str) -> bool:
-        """Whether entries behind the end of the file are gone."""
+        """Whether entries after the last one in the file no longer exist."""
         return bool(self.cursor) and StoredEntry(trimmed_until, b"").position > StoredEntry(self.cursor, b"").position
 
     def add(self, page: Sequence[StoredEntry]) -> None:
         """Write some entries.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: the file cannot be written.
         """
         text = "".join(f"{kept.line()}\n" for kept in page).encode()
         while text:
@@ -82,7 +82,7 @@ class AuditExport:
 
 
 def _prepared(descriptor: int, path: str) -> str:
-    """Return the cursor of the last whole line, and cut off what stands behind it: a write was interrupted there."""
+    """Return the cursor of the last whole line, and remove what follows it: a write was interrupted there."""
     size = os.lseek(descriptor, 0, os.SEEK_END)
     start = max(0, size - TAIL)
     tail = os.pread(descriptor, TAIL, start)

@@ -33,7 +33,7 @@ LEFT_OUT = "keys, other secrets and images are not in it: docs/deploy.md says ho
 @click.argument("file", metavar="FILE")
 @local_options
 def backup_command(file: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Write what is in Redis to FILE while it serves; "-" is standard output. Keys and images are not in it."""
+    """Write the contents of Redis to FILE while it serves; "-" is standard output. Keys and images are not included."""
     import asyncio
 
     path = file if file == STANDARD else os.path.realpath(file)
@@ -79,7 +79,7 @@ async def _backup(settings: "Settings", file: str) -> int:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="An exported audit; what it says was revoked or removed since the backup is revoked or removed again.",
+    help="An exported audit; what was revoked or removed since the backup according to it is revoked or removed again.",
 )
 @click.option("--without-audit", is_flag=True, help="Accept that what was revoked since the backup is valid again.")
 @click.option("--moved", is_flag=True, help="The backup is of this installation under another public URL.")
@@ -97,9 +97,9 @@ def restore_command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Replace what is in Redis by the backup in FILE, while the installation is stopped; "-" is standard input.
+    """Replace the contents of Redis by the backup in FILE while the installation is stopped; "-" is standard input.
 
-    Everybody has to sign in again, and what the audit says was revoked since the backup is revoked again.
+    Everyone has to sign in again, and what was revoked since the backup according to the audit is revoked again.
     """
     from authsvc.setup.restore import RestoreRequest, restore
     from authsvc.wiring import clock

@@ -12,7 +12,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.command("completion")
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion_command(shell: str) -> None:
-    """Print the script that makes a shell complete commands and options: eval "$(authsvc completion bash)"."""
+    """Print the script with which a shell completes commands and options: eval "$(authsvc completion bash)"."""
     from click.shell_completion import ShellComplete, get_completion_class
 
     made = get_completion_class(shell)

@@ -1,4 +1,4 @@
-"""Asking before a change that ends access for others."""
+"""Asks for confirmation before a change that ends access for others."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -25,12 +25,12 @@ def run_confirmed(
     yes: bool,
     deadline: float | None = DEADLINE,
 ) -> T:
-    """Run a use case, and once more when what it would end is confirmed; end the process when it is not.
+    """Run a use case, again if what it would end has to be confirmed; end the process if it is not confirmed.
 
     Args:
         data_dir: as typed.
         use: called with the installation and the mark of what was confirmed, None at first.
-        yes: whether ``--yes`` was typed: then it is said and not asked.
+        yes: whether ``--yes`` was typed: then the consequence is printed without a question.
         deadline: seconds that each attempt may take.
     """
     confirmed: str | None = None

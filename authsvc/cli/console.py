@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class OutputFailed(click.ClickException):
-    """Standard output takes nothing more, for instance because its disk is full."""
+    """Standard output cannot be written any more, for instance because its disk is full."""
 
     def __init__(self, error: OSError) -> None:
         """Say why, by the system's ``error``."""
@@ -45,10 +45,11 @@ class OutputFailed(click.ClickException):
 DEFAULT_DATA_DIR = Path("authsvc-data")
 
 PREFIX = "authsvc: "
-"""Begins every line on standard error, but for questions and for how a list continues."""
+"""Prefix of every line on standard error, except for questions and the line that says how a list continues."""
 
 _FILE_ON_TERMINAL = "file-on-terminal"
-"""Where a command keeps that it printed a file on a terminal, which would show remarks in between."""
+"""Key under which a command records that it printed a file on a terminal, where remarks would appear inside the
+file."""
 
 _PERSON = "acting-person"
 """Key under which a command stores the value of ``--as``."""
@@ -63,14 +64,19 @@ _PLACES = (
     "AUTHSVC_PUBLIC_URL",
     "AUTHSVC_CONFIG",
 )
-"""Settings that say which installation is meant; an explicit --data-dir overrules them all."""
+"""Settings that identify the installation; an explicit --data-dir overrides them all."""
 
 _OF_THE_SERVER = ("AUTHSVC_UPSTREAM_PRIVATE_NETWORKS", "AUTHSVC_UPSTREAM_CA_FILE")
-"""Settings that a data directory has from its server: a command judges a linked registry as the server does."""
+"""Settings that are read from the server's file in the data directory: commands check a linked registry as the server
+does."""
 
 
 overlap_option = click.option(
-    "--overlap", default="24h", show_default=True, metavar="SPAN", help="The old token works so long; 0 ends it."
+    "--overlap",
+    default="24h",
+    show_default=True,
+    metavar="SPAN",
+    help="How long the old token continues to work; 0 ends it at once.",
 )
 
 
@@ -82,7 +88,7 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="EMAIL",
         expose_value=False,
         callback=_note_person,
-        help="Who acts: the member that the audit names beside the operator.",
+        help="The member who acts: the audit names this person beside the operator.",
     )(local_options(command))
 
 
@@ -146,13 +152,13 @@ async def _on_behalf_of(use_cases: "Management", email: str) -> "Management":
 
 
 def refuse(sentence: str, code: int = 1) -> NoReturn:
-    """Say why not, and end the process."""
+    """Print the reason of a refusal, and end the process."""
     print_error(sentence)
     sys.exit(code)
 
 
 def find(data_dir: Path | None, environment: Mapping[str, str]) -> tuple["Settings", Path | None]:
-    """Return the settings of the installation that is meant, and its data directory when it has one.
+    """Return the settings of the installation, and its data directory if it has one.
 
     ``--data-dir`` first, then ``AUTHSVC_REDIS_URL`` with ``AUTHSVC_SECRETS_DIR``, then ``AUTHSVC_DATA_DIR``, then
     ``./authsvc-data``.
@@ -206,7 +212,7 @@ def _change_log(folder: Path | None) -> "ChangeLog":
 
 
 def discard_output() -> None:
-    """Let nothing fail that is still to be written to standard output, which takes nothing more."""
+    """Discard what is still to be written to standard output, since it cannot be written any more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -214,7 +220,7 @@ def discard_output() -> None:
 
 @contextmanager
 def _output() -> Iterator[None]:
-    """Turn a standard output that takes nothing more into a refusal."""
+    """Turn a failure to write standard output into a refusal."""
     try:
         yield
     except BrokenPipeError:
@@ -225,13 +231,13 @@ def _output() -> Iterator[None]:
 
 
 def say(text: str = "") -> None:
-    """Print on standard output what a command was run for, each of its lines made printable."""
+    """Print the result of a command on standard output, each line made printable."""
     with _output():
         click.echo(printable_lines(text))
 
 
 def print_error(text: str) -> None:
-    """Print text for people on standard error, each of its lines behind the prefix."""
+    """Print text for people on standard error, each line after the prefix."""
     for line in text.split("\n"):
         click.echo(f"{PREFIX}{printable(line)}", err=True)
 
@@ -249,7 +255,7 @@ def print_next(line: str) -> None:
 
 
 def print_file(text: str) -> None:
-    """Print a file that has standard output for itself: on a terminal, no remark follows it."""
+    """Print a file as the only content of standard output: on a terminal, no remark follows it."""
     print_document(text)
     context = click.get_current_context(silent=True)
     if context is not None and sys.stdout.isatty():

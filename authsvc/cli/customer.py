@@ -22,7 +22,7 @@ _team_option = click.option("--team", required=True, metavar="TEAM", help="The v
 
 @click.group("customer")
 def customer_group() -> None:
-    """Customers: whom a team's licenses are made out to."""
+    """Customers: the holders of a team's licenses."""
 
 
 @customer_group.command("create")
@@ -34,15 +34,15 @@ def customer_group() -> None:
 def create(
     name: str, team: str, reference: str | None, email: str | None, data_dir: Path | None, *, as_json: bool
 ) -> None:
-    """Make a customer; a license for an unknown customer makes one too."""
+    """Create a customer; a license for an unknown customer creates one too."""
     made = run(data_dir, lambda manage: manage.customers.create(team, name, manage.operation(), reference, email))
     _print(made, f"customer {made.name} created; its id is {made.id}", as_json=as_json)
 
 
 @customer_group.command("list")
 @_team_option
-@click.option("--name", metavar="TEXT", help="Only those with words in their name that begin so.")
-@click.option("--reference", metavar="TEXT", help="Only those whose reference begins so.")
+@click.option("--name", metavar="TEXT", help="Only those whose name has words that begin with this.")
+@click.option("--reference", metavar="TEXT", help="Only those whose reference begins with this.")
 @paging_options
 @common_options
 def list_(
@@ -74,7 +74,7 @@ def list_(
 @_team_option
 @common_options
 def show(customer: str, team: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Show a customer, by name, reference or id, what it pulled, and its licenses that are not archived."""
+    """Show a customer, named by name, reference or id: what it pulled, and its licenses except archived ones."""
     licenses = LicenseFacts()
 
     async def found(manage: "Management") -> Facts:
@@ -99,9 +99,9 @@ def show(customer: str, team: str, data_dir: Path | None, *, as_json: bool) -> N
 @customer_group.command("set")
 @click.argument("customer")
 @_team_option
-@click.option("--name", help="Another name; licenses and their files keep the old one.")
-@click.option("--reference", metavar="TEXT", help="Another reference; '' for none.")
-@click.option("--email", metavar="EMAIL", help="Another address; '' for none.")
+@click.option("--name", help="New name; licenses and their files keep the old one.")
+@click.option("--reference", metavar="TEXT", help="New reference; '' for none.")
+@click.option("--email", metavar="EMAIL", help="New address; '' for none.")
 @common_options
 def set_(
     customer: str,
@@ -113,7 +113,7 @@ def set_(
     *,
     as_json: bool,
 ) -> None:
-    """Change a customer, by name, reference or id."""
+    """Change a customer, named by name, reference or id."""
     if name is None and reference is None and email is None:
         raise click.UsageError("say what to change: --name, --reference or --email")
     changed = run(

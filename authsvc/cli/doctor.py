@@ -1,4 +1,4 @@
-"""``authsvc doctor``: what is wrong with an installation, and which line to change."""
+"""``authsvc doctor``: problems of an installation, and which line to change."""
 
 import os
 import sys
@@ -23,16 +23,23 @@ if TYPE_CHECKING:
     from authsvc.settings import Settings
 
 NAMES_INSTALLATION = ("AUTHSVC_DATA_DIR", "AUTHSVC_REDIS_URL", "AUTHSVC_REDIS_URL_FILE", "AUTHSVC_CONFIG")
-"""Variables that say which installation is meant."""
+"""Variables that identify the installation."""
 
 
 @click.command("doctor")
 @click.argument("url", metavar="[URL]", required=False)
-@click.option("--username", metavar="NAME", help="An account that may push: a push is tried, and given up at its end.")
-@click.option("--password-stdin", is_flag=True, help="Read its password or token from standard input.")
-@click.option("--repository", metavar="APP/NAME", help="Where it may push; nothing stays there.")
 @click.option(
-    "--push-size", type=click.IntRange(1, 10240), default=100, show_default=True, metavar="MIB", help="What is pushed."
+    "--username", metavar="NAME", help="An account that may push: a push is tried, and cancelled before it completes."
+)
+@click.option("--password-stdin", is_flag=True, help="Read its password or token from standard input.")
+@click.option("--repository", metavar="APP/NAME", help="A repository to which it may push; nothing is left there.")
+@click.option(
+    "--push-size",
+    type=click.IntRange(1, 10240),
+    default=100,
+    show_default=True,
+    metavar="MIB",
+    help="Size of the pushed blob.",
 )
 @click.option(
     "--push-seconds",
@@ -40,7 +47,7 @@ NAMES_INSTALLATION = ("AUTHSVC_DATA_DIR", "AUTHSVC_REDIS_URL", "AUTHSVC_REDIS_UR
     default=20,
     show_default=True,
     metavar="N",
-    help="How long that takes; half of it is a pause.",
+    help="Duration of the push; half of it is a pause.",
 )
 @click.option(
     "--ca-file",
@@ -68,7 +75,7 @@ def doctor_command(
     password_stdin: bool,
     as_json: bool,
 ) -> None:
-    """Say what is wrong with a registry and which line to change: as clients see it at URL, and from inside."""
+    """Report problems of a registry and which line to change: as clients see it at URL, and from inside."""
     import asyncio
 
     from authsvc.doctor.certificate_check import TrustedAuthorities
@@ -98,11 +105,11 @@ class _InsideTarget:
 
 
 def _installation(url: str | None, data_dir: Path | None, registry_config: Path | None) -> _InsideTarget | None:
-    """Return the installation that is looked at from inside, if one is named: by an option, a variable, or no URL.
+    """Return the installation to examine from inside, if one is named: by an option, a variable, or no URL.
 
     Raises:
         SetupRefused: there is none.
-        click.UsageError: none is named, and a registry's configuration is.
+        click.UsageError: a registry's configuration is named without an installation.
     """
     if url is not None and data_dir is None and not any(os.environ.get(name) for name in NAMES_INSTALLATION):
         if registry_config is not None:
@@ -125,7 +132,7 @@ def _address(url: str | None) -> "PublicUrl":
 def _examine_inside(
     installation: _InsideTarget, address: "PublicUrl", authorities: "TrustedAuthorities"
 ) -> "Diagnosis":
-    """Return what Redis, the registry and its configuration say."""
+    """Return the findings of Redis, the registry and its configuration."""
     import asyncio
 
     from authsvc.doctor.http_question import ServerAddress
@@ -145,10 +152,10 @@ def _examine_inside(
 def _push(
     username: str | None, repository: str | None, size: int, seconds: int, *, password_stdin: bool
 ) -> "PushRequest | None":
-    """Return what is to be pushed.
+    """Return the settings of the push.
 
     Raises:
-        click.UsageError: of account, password and repository some are given and some are missing.
+        click.UsageError: only some of account, password and repository are given.
     """
     from authsvc.doctor.push_checks import PushRequest
 

@@ -37,7 +37,7 @@ HINTS: Mapping[ErrorCode, tuple[str, ...]] = {
     "team_not_found": ("make it with: authsvc team create {team}",),
     "token_not_found": ("see: authsvc token list --member EMAIL",),
 }
-"""A hint may name facts of the error in braces; the first one whose facts are all known is shown."""
+"""A hint may contain facts of the error in braces; the first hint whose facts are all known is shown."""
 
 REMEDIES: Mapping[str, str] = {
     "expired": "authsvc license extend {id} --expires WHEN",
@@ -45,7 +45,7 @@ REMEDIES: Mapping[str, str] = {
     "archived": "authsvc license reinstate {id}",
     "archived with its app": "authsvc app reinstate {app}",
 }
-"""What restores the access of a license, by its state."""
+"""How to restore the access of a license, by its state."""
 
 
 def explained(error: AuthsvcError) -> str:

@@ -20,7 +20,7 @@ SHORT = 12
 """Hexadecimal digits of a digest in a table, as docker shows them."""
 
 LAYERS = 10
-"""Most layers of a platform that are shown to people; JSON has all of them."""
+"""Most layers of a platform that are shown in text; JSON has all of them."""
 
 
 @click.group("image")
@@ -29,7 +29,7 @@ def image_group() -> None:
 
 
 @image_group.command("list")
-@click.option("--app", metavar="APP", help="Only this app's.  [default: of every app]")
+@click.option("--app", metavar="APP", help="Only this app's.  [default: all apps]")
 @click.option("--repository", metavar="REPOSITORY", help="Only this repository's, such as myapp/worker.")
 @paging_options
 @common_options
@@ -42,7 +42,7 @@ def list_command(
     *,
     as_json: bool,
 ) -> None:
-    """List tags. A question mark is what is not known; a dash behind a known push is a pull that nobody recorded."""
+    """List tags. A question mark means unknown; a dash after a known push means that no pull was recorded."""
     from authsvc.manage.image_facts import listed_facts
 
     now = datetime.now(UTC)

@@ -21,10 +21,11 @@ DEADLINE = 300.0
 @yes_option
 @common_options
 def delete_command(image: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> None:
-    """Delete a tag, and nothing but that tag; or a digest with all of its tags.
+    """Delete only a tag, or a digest with all of its tags.
 
-    With the last tag of an image the image goes too, unless an index or a signature needs it. A digest is always asked
-    about, a tag only when customers pulled it in the last 30 days. The registry frees the space when it is cleaned up.
+    Deleting the last tag of an image also deletes the image, unless an index or a signature needs it. Deleting a digest
+    always has to be confirmed, a tag only if customers pulled it in the last 30 days. The registry frees the space when
+    it is cleaned up.
     """
 
     async def use(manage: "Management", confirmed: str | None) -> "DeletedImage":

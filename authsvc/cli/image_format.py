@@ -1,4 +1,4 @@
-"""Images as JSON for machines, and the words of their tables for people: null, and ``?``, is *unknown*."""
+"""Images as JSON, and the words of their tables: null and ``?`` mean *unknown*."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def _as_json(value: Any) -> Any:
 
 
 def size(number: int | None) -> str:
-    """Return a number of bytes for people, in powers of 1000 as docker does."""
+    """Return a number of bytes in a readable form, in powers of 1000 as docker does."""
     if number is None:
         return UNKNOWN
     value, unit = float(number), 0

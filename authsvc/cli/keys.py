@@ -47,7 +47,7 @@ NEXT_STEP = {
 
 @click.group("keys")
 def keys_group() -> None:
-    """Keys: what signs tokens and license files, and changing it while everything runs."""
+    """Keys that sign tokens and license files, and how they are replaced while everything runs."""
 
 
 @keys_group.command("show")
@@ -77,12 +77,12 @@ def show(data_dir: Path | None, *, as_json: bool) -> None:
     metavar="STEP",
     help="The token root, one step of three: prepare, switch or drop.",
 )
-@click.option("--force", is_flag=True, help="Take the step although what it needs cannot be checked.")
+@click.option("--force", is_flag=True, help="Take the step although its conditions cannot be checked.")
 @common_options
 def rotate(
     data_dir: Path | None, *, license_: bool, sealing: bool, step: str | None, force: bool, as_json: bool
 ) -> None:
-    """Give every worker of every server a fresh signing certificate now, and change a key before that if asked to."""
+    """Give every worker of every server a new signing certificate now, after changing a key if one is named."""
     if [license_, sealing, bool(step)].count(True) > 1:
         raise click.UsageError("--license, --sealing and --root are different changes; make one after the other")
 
@@ -102,12 +102,20 @@ def rotate(
 
 
 @keys_group.command("issue")
-@click.option("--request", type=click.Path(path_type=Path), required=True, metavar="FILE", help="For whose key.")
+@click.option(
+    "--request",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Certificate request of the key.",
+)
 @click.option("--life", default="30d", show_default=True, metavar="SPAN", help="How long it is valid, up to 90d.")
-@click.option("--output", required=True, metavar="FILE", help="Write the certificate there; - is standard output.")
+@click.option(
+    "--output", required=True, metavar="FILE", help="Write the certificate to this file; - is standard output."
+)
 @local_options
 def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Make a leaf certificate, where the root is, for a key that stays where it is. Nothing has to run here."""
+    """Issue a leaf certificate where the root is, for a key that stays on its server. Nothing has to run here."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     from authsvc.keys.authority import issue_offline
@@ -138,7 +146,7 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
 
 
 def _read(request: Path) -> bytes:
-    """Return a request, which is short; of what has no end (a device, a pipe) not more is read."""
+    """Return a request, which is short; no more is read of a device or a pipe without an end."""
     with request.open("rb") as opened:
         data = opened.read(LONGEST_REQUEST + 1)
     if len(data) > LONGEST_REQUEST:
@@ -149,7 +157,7 @@ def _read(request: Path) -> bytes:
 async def _change(
     manage: "Management", *, license_: bool, sealing: bool, step: str | None, force: bool
 ) -> "tuple[dict[str, Any], Rotation]":
-    """Change what was asked for, and return it with who followed."""
+    """Make the requested change, and return it with the workers that adopted it."""
     operation = manage.operation()
     if license_:
         kid, rotation = await manage.keys.rotate_license_key(operation)

@@ -25,14 +25,14 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 class LazyGroup(click.Group):
-    """A group that imports a subcommand when it is wanted."""
+    """A group that imports a subcommand when it is needed."""
 
     def __init__(self, *args: Any, subcommands: Mapping[str, tuple[str, str]], **options: Any) -> None:
         """Make a group.
 
         Args:
             args: of click's group.
-            subcommands: by name, each with its module and the name that it has there.
+            subcommands: by name, each with its module and its name in that module.
             options: of click's group.
         """
         super().__init__(*args, **options)

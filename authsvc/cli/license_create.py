@@ -18,24 +18,30 @@ if TYPE_CHECKING:
 
 @click.command("create")
 @click.option("--app", required=True, metavar="APP", help="The app whose images it pulls.")
-@click.option("--customer", required=True, metavar="NAME", help="Who holds it.")
+@click.option("--customer", required=True, metavar="NAME", help="Name of the holder.")
 @click.option(
     "--type",
     "type_",
     type=click.Choice(["trial", "paid", "dev"]),
     default="paid",
     show_default=True,
-    help="For reports.",
+    help="For reports only.",
 )
 @click.option("--expires", required=True, metavar="WHEN", help="2028-01-31, 2028-01-31T12:00:00Z, or 365d from now.")
 @click.option("--not-before", metavar="WHEN", help="When it begins, in the same forms.  [default: now]")
-@click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
-@click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
+@click.option(
+    "--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these repositories; may be repeated."
+)
+@click.option(
+    "--field", "fields", multiple=True, metavar="K=V", help="Custom field for the vendor's software; may be repeated."
+)
 @click.option("--contact", metavar="TEXT", help="Whom the customer should contact; shown in every refusal.")
 @click.option("--reference", metavar="TEXT", help="Your own key for it, such as an order; unique in the app.")
-@click.option("--customer-reference", metavar="TEXT", help="Your own key for the customer, which finds it by that.")
-@click.option("--customer-email", metavar="EMAIL", help="Of the customer, if it has none yet.")
-@click.option("--output", metavar="FILE", help="Write the license file there; - is standard output.")
+@click.option(
+    "--customer-reference", metavar="TEXT", help="Your own key for the customer, which is looked up before the name."
+)
+@click.option("--customer-email", metavar="EMAIL", help="E-mail address of the customer, if it has none yet.")
+@click.option("--output", metavar="FILE", help="Write the license file to this path; - is standard output.")
 @key_option
 @common_options
 def create(
@@ -56,7 +62,7 @@ def create(
     *,
     as_json: bool,
 ) -> None:
-    """Make a license and its file, and hand out the key that verifies it."""
+    """Create a license and its file, and write the key that verifies it."""
 
     async def use(manage: "Management") -> "tuple[License, App, str, str]":
         from authsvc.tenancy.terms import LicenseTerms

@@ -17,7 +17,7 @@ from authsvc.tenancy.records import License
 def is_older_key_file(path: Path, text: str) -> bool:
     """Whether the file at ``path`` holds keys of the key file ``text``, which may then take its place.
 
-    A newer set has the retired keys too, so that nothing which the older one verified is lost.
+    A newer set contains the retired keys too, so it verifies everything that the older one did.
     """
     try:
         older = {key["kid"] for key in json.loads(path.read_bytes())["keys"]}
@@ -30,10 +30,10 @@ class LicenseFolder:
     """Keeps ``REFERENCE-ID.license.json`` for each license, 0600."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep the files in ``folder``, made 0700 if it is not there.
+        """Keep the files in ``folder``, which is created with mode 0700 if it does not exist.
 
         Raises:
-            InputRefused: it cannot be made.
+            InputRefused: it cannot be created.
         """
         self._folder = folder
         self._made = not os.path.lexists(folder)
@@ -44,27 +44,27 @@ class LicenseFolder:
             raise InputRefused(f"cannot use {folder}: {error.strerror}", code="file_unusable", field="file") from error
 
     def remove_unused(self) -> None:
-        """Remove the folder if it was made for this and nothing was put there."""
+        """Remove the folder if it was created for this and is empty."""
         if self._made:
             with suppress(OSError):  # it has files
                 self._folder.rmdir()
 
     def path(self, license_: License) -> Path:
-        """Return where the file of a license is."""
+        """Return the path of the file of a license."""
         return self._folder / file_name(license_)
 
     def obstacle(self, license_: License) -> str | None:
-        """Return why the file of this license cannot be kept there, or None."""
+        """Return why the file of this license cannot be written there, or None."""
         path = self.path(license_)
         if not os.path.lexists(path) or self._id_in(path) == license_.id:
             return None
         return f"{path} is not the file of license {license_.id}; move it away"
 
     async def put(self, license_: License, text: Callable[[], Awaitable[str]]) -> str:
-        """Keep the file when it is not there; return ``written``, ``kept`` or ``outdated``.
+        """Write the file if it does not exist; return ``written``, ``kept`` or ``outdated``.
 
         Raises:
-            InputRefused: it cannot be written, or something else has its name.
+            InputRefused: it cannot be written, or another file has its name.
         """
         path = self.path(license_)
         if self._is_taken(path):
@@ -82,10 +82,10 @@ class LicenseFolder:
         return "written" if written else self._compared(path, license_)
 
     def put_keys(self, text: str) -> None:
-        """Keep the public keys that verify the files; an older set of ours is replaced, which makes no file invalid.
+        """Write the public keys that verify the files; replacing an older set of authsvc makes no file invalid.
 
         Raises:
-            InputRefused: it cannot be written, or something else has its name.
+            InputRefused: it cannot be written, or another file has its name.
         """
         path = self._folder / KEYS
         if os.path.lexists(path) and not is_older_key_file(path, text):

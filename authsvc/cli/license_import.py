@@ -36,11 +36,13 @@ STDOUT = "-"
 
 @click.command("import")
 @row_file_option
-@click.option("--app", required=True, metavar="APP", help="The app that the licenses are for.")
+@click.option("--app", required=True, metavar="APP", help="The app of the licenses.")
 @format_option
-@click.option("--output-dir", type=click.Path(path_type=Path), metavar="DIR", help="Write the license files there.")
+@click.option(
+    "--output-dir", type=click.Path(path_type=Path), metavar="DIR", help="Write the license files to this folder."
+)
 @click.option("--output-tar", metavar="FILE", help="Write all of them into one tar instead; - is standard output.")
-@click.option("--skip-changed", is_flag=True, help="Leave out rows that differ from their licenses; import the rest.")
+@click.option("--skip-changed", is_flag=True, help="Skip rows that differ from their licenses; import the others.")
 @dry_run_option
 @common_options
 def import_command(
@@ -55,7 +57,7 @@ def import_command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make a license for each row of FILE, - is standard input. Importing it again makes only what is missing."""
+    """Create a license for each row of FILE, - is standard input. Importing it again creates only what is missing."""
     piped = output_tar == STDOUT
     if output_dir and output_tar:
         raise click.UsageError("--output-dir and --output-tar contradict each other")
@@ -98,7 +100,7 @@ def import_command(
 
 @contextmanager
 def _unused_removed(folder: "LicenseFolder | None") -> "Iterator[None]":
-    """Leave no empty folder behind an import that is refused or makes nothing."""
+    """Remove an empty folder after an import that is refused or creates nothing."""
     try:
         yield
     finally:
@@ -110,7 +112,7 @@ def _unused_removed(folder: "LicenseFolder | None") -> "Iterator[None]":
 def _sink(
     folder: "LicenseFolder | None", output_tar: str | None, now: "datetime"
 ) -> "Iterator[LicenseFolder | LicenseTar | None]":
-    """Yield what takes the files, if anything does."""
+    """Yield the destination of the files, if there is one."""
     from authsvc.cli.license_tar import LicenseTar
 
     if output_tar is None:
@@ -150,7 +152,7 @@ def _facts(app: str, plan: "Plan", outcome: "ImportOutcome | None", *, dry_run: 
 
 
 def _refuse(file: Path, plan: "Plan", *, as_json: bool) -> NoReturn:
-    """Say what must be corrected, and end the process."""
+    """Print what must be corrected, and end the process."""
     if not as_json:
         differing = (
             f"{file}:{row.line}: {', '.join(row.columns)}: differs from license {row.license} of {row.reference!r}"

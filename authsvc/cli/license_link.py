@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.option(
     "--expires", metavar="WHEN", help=f"90d, 2027-01-31 or 2027-01-31T12:00:00Z.  [default: {DEFAULT_LINK_LIFE}]"
 )
-@click.option("--list", "listing", is_flag=True, help="List the links that have not ended, and make none.")
-@click.option("--revoke", is_flag=True, help="Take back every link of the license, or the one whose id is ID.")
+@click.option("--list", "listing", is_flag=True, help="List the links that have not expired, and create none.")
+@click.option("--revoke", is_flag=True, help="Revoke every link of the license, or the one whose id is ID.")
 @common_options
 def link_command(
     license_id: str,
@@ -37,7 +37,7 @@ def link_command(
     revoke: bool,
     as_json: bool,
 ) -> None:
-    """Make a link to a page for the customer, with the license file, the images and ready commands; printed once."""
+    """Create a link to a page for the customer, with the license file, images and commands; it is printed only once."""
     if (expires is not None) + listing + revoke > 1:
         raise click.UsageError("--expires, --list and --revoke contradict each other")
     if revoke:

@@ -23,10 +23,12 @@ MIDNIGHT = "T00:00:00Z"
 
 @click.command("list")
 @click.option("--app", metavar="APP", help="Only this app's.")
-@click.option("--customer", metavar="TEXT", help="Only of customers with words in their name that begin so.")
-@click.option("--reference", metavar="TEXT", help="Only those whose reference begins so.")
+@click.option("--customer", metavar="TEXT", help="Only of customers whose name has words that begin with this.")
+@click.option("--reference", metavar="TEXT", help="Only those whose reference begins with this.")
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.  [default: all but archived]")
-@click.option("--ends-within", metavar="SPAN", help="Only active and pending ones that end within it, such as 30d.")
+@click.option(
+    "--ends-within", metavar="SPAN", help="Only active and pending ones that end within this span, such as 30d."
+)
 @paging_options
 @common_options
 def list_command(
@@ -41,7 +43,7 @@ def list_command(
     *,
     as_json: bool,
 ) -> None:
-    """List licenses, without archived ones unless --state asks for them."""
+    """List licenses; archived ones only with --state archived."""
     facts = LicenseFacts()
 
     async def fetch(manage: "Management", cursor: str | None, size: int) -> "Page[Facts]":
@@ -66,13 +68,13 @@ def list_command(
 
 @define
 class LicenseFacts:
-    """Makes what is shown of pages of licenses; it reads each app once, and how far the indexes are once."""
+    """Makes the output of pages of licenses; it reads each app and the progress of the indexes only once."""
 
     _apps: "dict[str, App]" = field(init=False, factory=dict)
     _begun: bool = field(init=False, default=False)
 
     async def of(self, manage: "Management", page: "Page[License]") -> "Page[Facts]":
-        """Return a page of what is shown; before the first one, say so if lists are being indexed."""
+        """Return a page of output; before the first one, report if lists are being indexed."""
         if not self._begun:
             say_if_indexing(await manage.licenses.index_progress(manage.actor))
             self._begun = True

@@ -24,12 +24,12 @@ LICENSE_SUFFIX, KEY_SUFFIX = ".license.json", ".license-key.json"
 key_option = click.option(
     "--key-output",
     metavar="FILE",
-    help="Write the keys that verify the file there.  [default: NAME.license-key.json beside it]",
+    help="Write the keys that verify the file to this path.  [default: NAME.license-key.json beside it]",
 )
 
 
 def license_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what names one license: its id or its reference, and ``--app`` to tell equal references apart."""
+    """Add the arguments that name one license: its id or reference, and ``--app`` to distinguish equal references."""
     command = click.option("--app", metavar="APP", help="Its app, when licenses of several apps have the reference.")(
         command
     )
@@ -37,7 +37,7 @@ def license_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class LicenseOutput:
-    """Where a license file goes. A file is reserved first, so that no license is made whose file cannot be kept."""
+    """The destination of a license file, reserved first: no license is created whose file cannot be written."""
 
     def __init__(self, output: str | None) -> None:
         """Write to the file ``output``, to standard output for ``-``, or nowhere for None."""
@@ -69,13 +69,13 @@ class LicenseOutput:
         self._written = True
 
     def __exit__(self, *_: object) -> None:
-        """Remove a file that was reserved and not written."""
+        """Remove a file that was reserved but not written."""
         if self._output is not None and self._output != STDOUT and not self._written:
             Path(self._output).unlink(missing_ok=True)
 
 
 def write_key(key: str, key_output: str | None, output: str | None) -> str | None:
-    """Write the vendor's public keys where it was asked for, or beside the license file; the customer needs both.
+    """Write the vendor's public keys to the requested file, or beside the license file; the customer needs both.
 
     Returns:
         The file with the keys; None when there is none.
@@ -99,22 +99,22 @@ def write_key(key: str, key_output: str | None, output: str | None) -> str | Non
 
 
 def written(output: str, key_file: str | None) -> str:
-    """Return the names of the files that were written, for people."""
+    """Return a text with the names of the files that were written."""
     return f"{output} and {key_file}" if key_file else output
 
 
 def print_changed(
     changed: "License", app: "App", output: str | None, what: str, *, as_json: bool, key_file: str | None = None
 ) -> None:
-    """Say what became of a license and where its file is.
+    """Print the result of a change of a license and where its file is.
 
     Args:
         changed: the license, as it is now.
         app: its app.
-        output: where its file went, or None.
-        what: what became of it, for people.
+        output: the path of its file, or None.
+        what: the result in words.
         as_json: whether to print the license as JSON.
-        key_file: where the keys went, or None.
+        key_file: the path of the keys, or None.
     """
     if as_json and output != STDOUT:
         print_json({**present.license_(changed, app, datetime.now(UTC)), "output": output})
@@ -141,7 +141,7 @@ def say_if_archived(app: "App") -> None:
 
 
 def say_if_app_is_named_twice(license_: "License") -> None:
-    """Say what a pattern means that begins with the app, whose images every pattern is within."""
+    """Explain a pattern that begins with the app's slug: patterns are already relative to the app."""
     for pattern in license_.repositories or ():
         if pattern.startswith(f"{license_.app}/"):
             rest = pattern.removeprefix(f"{license_.app}/")

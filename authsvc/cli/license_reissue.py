@@ -1,4 +1,4 @@
-"""``authsvc license download``, ``extend`` and ``rotate``: what writes a license's file again."""
+"""``authsvc license download``, ``extend`` and ``rotate``, which write a license's file again."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def download(
     license_id: str, app: str | None, output: str, key_output: str | None, data_dir: Path | None, *, as_json: bool
 ) -> None:
-    """Write a license's file again, with the key that verifies it; its registry token is the same."""
+    """Write a license's file again, with the key that verifies it; its registry token stays the same."""
 
     async def use(manage: "Management") -> tuple[str, str, str]:
         found = await manage.licenses.show(manage.actor, license_id, app)
@@ -54,7 +54,7 @@ def download(
 def extend(
     license_id: str, app: str | None, expires: str, output: str | None, data_dir: Path | None, *, as_json: bool
 ) -> None:
-    """Give a license another end; its registry token stays the same, so nothing must be installed again."""
+    """Set a new end of a license; its registry token stays the same, so nothing has to be installed again."""
 
     async def use(manage: "Management") -> "tuple[License, App, str]":
         changed, file = await manage.licenses.extend(license_id, expires, manage.operation(), app)

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @click.command("renew")
 @row_file_option
-@click.option("--app", required=True, metavar="APP", help="The app that the licenses are for.")
+@click.option("--app", required=True, metavar="APP", help="The app of the licenses.")
 @format_option
 @dry_run_option
 @common_options
 def renew_command(
     file: Path, app: str, form: str | None, data_dir: Path | None, *, dry_run: bool, as_json: bool
 ) -> None:
-    """Give licenses new ends by the columns reference and expires of FILE; - is standard input."""
+    """Set new ends of licenses from the columns reference and expires of FILE; - is standard input."""
     days = LastDays("changed")
 
     async def use(manage: "Management") -> "tuple[RenewalPlan, RenewalOutcome | None]":

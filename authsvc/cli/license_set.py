@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 @click.command("set")
 @license_options
-@click.option("--customer", metavar="NAME", help="Another customer; an unknown one is made.")
-@click.option("--customer-reference", metavar="TEXT", help="Another customer, by your own key for it.")
-@click.option("--contact", metavar="TEXT", help="Another contact; '' for none.")
-@click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
+@click.option("--customer", metavar="NAME", help="New holder; an unknown customer is created.")
+@click.option("--customer-reference", metavar="TEXT", help="New holder, by your own key for the customer.")
+@click.option("--contact", metavar="TEXT", help="New contact; '' for none.")
+@click.option(
+    "--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these repositories; may be repeated."
+)
 @click.option("--whole-app", is_flag=True, help="All repositories of the app.")
-@click.option("--field", "fields", multiple=True, metavar="K=V", help="Another value; K= removes it; may be repeated.")
-@click.option("--output", metavar="FILE", help="Write the new license file there; - is standard output.")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="K=V",
+    help="New value of a custom field; K= removes it; may be repeated.",
+)
+@click.option("--output", metavar="FILE", help="Write the new license file to this path; - is standard output.")
 @common_options
 def set_command(
     license_id: str,
@@ -37,7 +45,7 @@ def set_command(
     whole_app: bool,
     as_json: bool,
 ) -> None:
-    """Change what a license says; its registry token stays, and what it may pull changes at once."""
+    """Change a license; its registry token stays the same, and what it may pull changes at once."""
     if whole_app and repositories:
         raise click.UsageError("--repository and --whole-app contradict each other")
     if not any((customer, customer_reference, contact is not None, repositories, whole_app, fields)):

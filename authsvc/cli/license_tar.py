@@ -1,4 +1,4 @@
-"""A tar of license files, written as they are made: to a file, or to standard output for another machine."""
+"""A tar of license files, written as they are created: to a file, or to standard output for another machine."""
 
 import io
 import os
@@ -18,17 +18,17 @@ from authsvc.tenancy.records import License
 STDOUT = "-"
 
 PRIVATE, PUBLIC = 0o600, 0o644
-"""Modes of a license file, which has a secret in it, and of the keys that verify it."""
+"""Modes of a license file, which contains a secret, and of the keys that verify it."""
 
 
 class LicenseTar:
-    """Stores ``REFERENCE-ID.license.json`` for each license, 0600, also for those that were there already."""
+    """Stores ``REFERENCE-ID.license.json`` for each license, 0600, including those that existed already."""
 
     def __init__(self, stream: BinaryIO, output: str, made_at: datetime) -> None:
         """Write to ``stream``.
 
         Args:
-            stream: takes the bytes; it cannot be read or sought.
+            stream: the bytes are written to it; it cannot be read or sought.
             output: names it in refusals.
             made_at: the time of the files in the tar.
         """

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     _Ends = Callable[[Management, str, str | None, bool], Awaitable[Member]]
 
 _role_option = click.option(
-    "--role", required=True, type=click.Choice(["owner", "developer", "viewer"]), help="What they may do."
+    "--role", required=True, type=click.Choice(["owner", "developer", "viewer"]), help="Role of the member."
 )
 _team_option = click.option("--team", required=True, metavar="TEAM", help="The team.")
-_force_option = click.option("--force", is_flag=True, help="Also when the team has no other owner.")
+_force_option = click.option("--force", is_flag=True, help="Even if the team has no other owner.")
 _apps_option = click.option("--app", "apps", multiple=True, metavar="APP", help="Limit to this app; may be repeated.")
 
 
 @click.group("member")
 def member_group() -> None:
-    """The vendor's people."""
+    """Members: the vendor's people."""
 
 
 @member_group.command("add")
@@ -57,7 +57,7 @@ def add(
     password_stdin: bool,
     as_json: bool,
 ) -> None:
-    """Make an account that signs in with EMAIL and a password."""
+    """Create an account that signs in with EMAIL and a password."""
     password = read_password(from_stdin=password_stdin)
 
     async def use(manage: "Management") -> "tuple[Member, str]":
@@ -102,7 +102,7 @@ def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
 @click.argument("email")
 @_role_option
 @_apps_option
-@click.option("--all-apps", is_flag=True, help="Lift every limit to named apps.")
+@click.option("--all-apps", is_flag=True, help="Remove the limit to named apps.")
 @_force_option
 @common_options
 def set_role(
@@ -124,7 +124,7 @@ def set_role(
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @common_options
 def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_json: bool) -> None:
-    """Set another password; the old one, passkeys and docker's sign-ins end, personal tokens stay."""
+    """Set a new password; the old one, passkeys and docker's sign-ins end, personal tokens stay."""
     password = read_password(from_stdin=password_stdin)
     changed = run(data_dir, lambda manage: manage.members.set_password(email, password, manage.operation()))
     _print(changed, f"{changed.email} has a new password; the old one and its sign-ins have ended", as_json=as_json)
@@ -137,7 +137,7 @@ def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_
 @_apps_option
 @common_options
 def invite(email: str, team: str, role: str, apps: tuple[str, ...], data_dir: Path | None, *, as_json: bool) -> None:
-    """Make a one-time link by which EMAIL joins with a password of their own."""
+    """Create a one-time link with which EMAIL sets a password and joins."""
     secret = run(data_dir, lambda manage: manage.links.invite(email, team, role, apps, manage.operation()))
     _print_link(secret, email, as_json=as_json)
 
@@ -146,15 +146,17 @@ def invite(email: str, team: str, role: str, apps: tuple[str, ...], data_dir: Pa
 @click.argument("email")
 @common_options
 def reset(email: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Make a one-time link by which EMAIL sets a new password."""
+    """Create a one-time link with which EMAIL sets a new password."""
     _print_link(run(data_dir, lambda manage: manage.links.reset(email, manage.operation())), email, as_json=as_json)
 
 
 @member_group.command("redeem")
-@click.option("--stdin", "from_stdin", is_flag=True, help="Read the link, then the password, a line each.")
+@click.option(
+    "--stdin", "from_stdin", is_flag=True, help="Read the link and then the password from standard input, one a line."
+)
 @common_options
 def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
-    """Use a link of `invite` or `reset`: set the password."""
+    """Use a link of `invite` or `reset` to set the password."""
     if from_stdin:
         link = read_line("link")
     elif sys.stdin.isatty():
@@ -170,7 +172,7 @@ def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
 @_team_option
 @common_options
 def links(team: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """List the open links of `invite` and `reset`, without their secrets."""
+    """List the unused links of `invite` and `reset`, without their secrets."""
     found = run(data_dir, lambda manage: manage.links.list(manage.actor, team, clock()))
     if as_json:
         print_json([_facts_of(one) for one in found])
@@ -192,7 +194,7 @@ def links(team: str, data_dir: Path | None, *, as_json: bool) -> None:
 @_team_option
 @common_options
 def revoke_link(email: str, team: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Take back the open link of `invite` or `reset` for EMAIL, or the one with this id."""
+    """Revoke the unused link of `invite` or `reset` for EMAIL, or the one with this id."""
     run(data_dir, lambda manage: manage.links.revoke(email, team, manage.operation()))
     if as_json:
         print_json({"link": email, "team": team})
@@ -202,7 +204,7 @@ def revoke_link(email: str, team: str, data_dir: Path | None, *, as_json: bool) 
 
 @contextmanager
 def _insisting() -> Iterator[None]:
-    """Say how to insist when a change would leave a team without an owner."""
+    """Explain how to force a change that would leave a team without an owner."""
     try:
         yield
     except LastOwner as error:

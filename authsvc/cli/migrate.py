@@ -25,23 +25,31 @@ MAX_VALUES = 100_000
 """Most values in it."""
 
 MAX_NAMED = 5
-"""Most accounts that a line names; --json names all."""
+"""Most accounts in one line; --json has all."""
 
 
 @click.group("migrate")
 def migrate_group() -> None:
-    """Take over what another token server is configured with."""
+    """Take over the configuration of another token server."""
 
 
 @migrate_group.command("docker-auth")
 @row_file_option
-@click.option("--team", required=True, metavar="TEAM", help="The team that gets everything; made if it is not there.")
+@click.option(
+    "--team", required=True, metavar="TEAM", help="The team that gets everything; created if it does not exist."
+)
 @click.option("--app", "apps", multiple=True, metavar="APP", help="A namespace that FILE does not name; repeatable.")
 @click.option(
     "--email", "emails", multiple=True, metavar="ACCOUNT=EMAIL", help="The address of an account; repeatable."
 )
 @click.option("--email-domain", metavar="DOMAIN", help="All other accounts are people at ACCOUNT@DOMAIN.")
-@click.option("--machine", "machines", multiple=True, metavar="ACCOUNT", help="A machine all the same; repeatable.")
+@click.option(
+    "--machine",
+    "machines",
+    multiple=True,
+    metavar="ACCOUNT",
+    help="An account that is a machine nevertheless; repeatable.",
+)
 @dry_run_option
 @common_options
 def docker_auth_command(
@@ -56,7 +64,7 @@ def docker_auth_command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make apps, invitations and service accounts of users and ACL of docker_auth's FILE, - is standard input."""
+    """Create apps, invitations and service accounts from users and ACL of docker_auth's FILE, - is standard input."""
     from authsvc.cli.migrated_parts import MigratedParts
     from authsvc.migration.plan import MigrationOptions
 
@@ -90,7 +98,7 @@ def docker_auth_command(
 
 
 def _report(file: Path, steps: "MigratedParts", plan: "MigrationPlan", *, dry_run: bool) -> None:
-    """Print what a dry run found, and what is not as it was."""
+    """Print the result of a dry run, and what differs from before."""
     if dry_run and _makes_something(plan):
         for step in steps.steps:
             _say_step(step, steps.team)
@@ -105,7 +113,7 @@ def _address(text: str) -> tuple[str, str]:
 
 
 def _configuration(file: Path) -> "DockerAuthConfiguration":
-    """Return the file as it was read; end the process when it cannot be."""
+    """Return the parsed file; end the process if it cannot be read."""
     from authsvc.installer.yaml_nodes import YamlProblem, documents
     from authsvc.migration.document import DockerAuthConfiguration
 
@@ -170,7 +178,7 @@ def _makes_something(plan: "MigrationPlan") -> bool:
 
 
 def _say_step(step: "MigratedPart", team: str) -> None:
-    """Print what was done, or would be, with a secret on a separate line."""
+    """Print what was (or would be) done, with a secret on a separate line."""
     account = step.account
     if account is None:
         say(f"{step.kind} {step.name} {_WORDS[step.state]}")

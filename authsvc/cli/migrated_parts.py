@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from authsvc.wiring.management import Management
 
 StepState = Literal["new", "created", "existing", "differs"]
-"""Whether something is to be made, was made, or was there: the same, or with other rights, which stay."""
+"""Whether a part has to be created, was created, or existed already: with the same rights, or with others, which
+stay."""
 
 
 @frozen
 class MigratedPart:
-    """One thing that there will be.
+    """One part that a migration creates.
 
     Attributes:
         kind: ``team``, ``app`` or ``account``.
         name: slug of a team or an app, name of a service account, address of a member.
         state: whether it exists.
-        account: that becomes it.
+        account: the account of the other server that it replaces.
         invited: whether there is an unused invitation for it.
-        secret: that was made, to be shown once.
+        secret: the new secret, to be shown once.
     """
 
     kind: Literal["team", "app", "account"]
@@ -47,8 +48,8 @@ class MigratedParts:
 
     Attributes:
         team: slug.
-        steps: in the order in which they are made.
-        obstacles: why nothing can be made.
+        steps: in the order in which they are carried out.
+        obstacles: why nothing can be created.
     """
 
     team: str
@@ -56,10 +57,10 @@ class MigratedParts:
     obstacles: list[str] = field(factory=list)
 
     async def look(self, manage: "Management", plan: MigrationPlan) -> None:
-        """Find out what exists; nothing is changed.
+        """Find out what exists, without a change.
 
         Raises:
-            InputRefused: the slug can name no team.
+            InputRefused: the slug cannot name a team.
             StoreUnavailable: the store does not answer.
         """
         parse_slug(self.team, "team")
@@ -86,14 +87,14 @@ class MigratedParts:
             )
 
     async def carry_out(self, manage: "Management", on_step: Callable[[MigratedPart], None]) -> None:
-        """Make what is new, one step after the other; repeating a migration continues where it ended.
+        """Create what is missing, step by step; a repeated migration continues where the last one ended.
 
         Args:
             manage: the installation.
             on_step: is called after each step, with its secret.
 
         Raises:
-            InputRefused: something has become wrong since it was looked at.
+            InputRefused: something has changed since the check.
             StoreUnavailable: the store does not answer.
         """
         for place, step in enumerate(self.steps):
@@ -170,7 +171,7 @@ class MigratedParts:
 
 
 def rendered(account: MigratedAccount) -> Sequence[str]:
-    """Return the grants of an account as they are typed."""
+    """Return the grants of an account in the form in which they are typed."""
     return [grant.render() for grant in account.grants]
 
 

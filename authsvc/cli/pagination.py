@@ -1,4 +1,4 @@
-"""Printing a list page by page, in bounded memory."""
+"""Prints a list page by page, in bounded memory."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Facts = dict[str, Any]
-"""One item of a list, as JSON has it."""
+"""One item of a list, as in JSON."""
 
 Fetch = Callable[["Management", str | None, int], Awaitable["Page[Facts]"]]
 """Reads the page after a cursor, or the first one, with at most the given number of items."""
@@ -29,10 +29,10 @@ PAGE_DEADLINE = 30.0
 """Seconds that one page may take."""
 
 LINE = 100
-"""Characters of a line of a table, as far as its columns that may be cut allow it; a terminal may have more."""
+"""Characters of a table's line, if enough columns can be cut; a wider terminal gets more."""
 
 LEAST, MOST = 6, 40
-"""Characters to which a column is cut at most, and that it has when later pages may need them."""
+"""Smallest width to which a column is cut, and its width if later pages may need it."""
 
 MOST_ITEMS = 1_000_000
 """Largest ``--limit``; without one a list has no end."""
@@ -46,8 +46,8 @@ class Column:
 
     Attributes:
         heading: its name.
-        cut: whether long cells are cut so that a line fits; of what is typed in other commands, one column never is.
-        least: characters to which it is cut at most.
+        cut: whether long cells are cut so that a line fits; a value that other commands need is never cut.
+        least: smallest width to which it is cut.
     """
 
     heading: str
@@ -63,8 +63,8 @@ class Table:
         columns: from left to right.
         row: makes the cells of an item.
         empty: the sentence for a list without items.
-        below: makes a text for the lines below an item, where it has the whole width; None for none.
-        below_heading: says what that is.
+        below: makes a text for the lines below an item, in the whole width; None for no text.
+        below_heading: the heading of that text.
     """
 
     columns: tuple[Column, ...]
@@ -76,12 +76,12 @@ class Table:
 
 @frozen
 class ListOwner:
-    """The object that a list belongs to; for people it stands above the list.
+    """The object to which a list belongs; in text it is printed above the list.
 
     Attributes:
         fetch: reads it.
         member: the list's name in the JSON object.
-        show: prints it for people.
+        show: prints it as text.
     """
 
     fetch: Callable[["Management"], Awaitable[Facts]]
@@ -93,11 +93,11 @@ class ListOutput(Protocol):
     """Prints a list, page by page."""
 
     def add(self, items: Sequence[Facts], *, more: bool) -> None:
-        """Print the items of one page; ``more`` is whether others follow."""
+        """Print the items of one page; ``more`` says whether other pages follow."""
         ...
 
     def end(self) -> None:
-        """Print what ends the list."""
+        """Print the end of the list."""
         ...
 
 
@@ -110,7 +110,7 @@ def paging_options(command: Callable[..., None]) -> Callable[..., None]:
         "--limit",
         type=click.IntRange(1, MOST_ITEMS),
         metavar="N",
-        help="Stop after N; the cursor of the rest is on standard error.",
+        help="Stop after N; the cursor of the remaining items is on standard error.",
     )(command)
 
 
@@ -126,20 +126,20 @@ def print_list(
     rest: str = "next: {}",
     output: ListOutput | None = None,
 ) -> None:
-    """Print a list as its pages come: a table, one JSON list, or something else.
+    """Print a list as its pages arrive: a table, one JSON list, or another format.
 
-    The process ends when a page is refused; a JSON list that has begun is then left without its end. A reader that
-    closes the pipe ends the list, and nothing is said.
+    The process ends when a page is refused; a JSON list that has begun then remains incomplete. A reader that closes
+    the pipe ends the list without a message.
 
     Args:
         data_dir: as typed.
         fetch: reads a page.
-        table: how the list looks to people.
+        table: the form of the list as text.
         as_json: whether to print JSON.
-        limit: most items, or None for all.
-        after: the cursor to continue behind, or None.
+        limit: largest number of items, or None for all.
+        after: the cursor after which to continue, or None.
         owner: the object that the list belongs to, if any; JSON is this object then.
-        rest: sentence for people that there are further items; the braces stand for the cursor.
+        rest: the sentence that says that there are more items; the braces stand for the cursor.
         output: prints the list in another format, if it is given.
     """
     import asyncio
@@ -173,7 +173,7 @@ def print_list(
 
 
 def page_of(page: "Page[T]", facts: Callable[[T], Facts]) -> "Page[Facts]":
-    """Return a page of what is shown of the records of ``page``."""
+    """Return a page with the shown form of the records of ``page``."""
     from authsvc.tenancy.pages import Page
 
     return Page(tuple(map(facts, page.items)), page.next, page.unreadable)
@@ -192,7 +192,7 @@ def _warn(unreadable: Sequence[str]) -> None:
 
 @define
 class _JsonList:
-    """A JSON list, printed as it comes: the same text as of a value that is printed at once."""
+    """A JSON list, printed as it arrives: the same text as a value that is printed at once."""
 
     before: str = ""
     margin: str = ""
@@ -219,7 +219,7 @@ def _json_list(owner: ListOwner | None, facts: Facts | None) -> _JsonList:
 
 @define
 class _Lines:
-    """A table, printed as it comes. Its columns are as wide as the first page needs."""
+    """A table, printed as it arrives. Its columns are as wide as the first page needs."""
 
     table: Table
     _widths: list[int] | None = field(init=False, default=None)
@@ -252,7 +252,7 @@ def table_line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[i
 
 
 def lines_below(text: str) -> list[str]:
-    """Return the lines of a text below an item, indented; nothing of it is cut."""
+    """Return the lines of a text below an item, indented and never cut."""
     return textwrap.wrap(text, line_length(), initial_indent=_GAP, subsequent_indent=_GAP * 2, break_on_hyphens=False)
 
 

@@ -1,4 +1,4 @@
-"""Asking for secrets: from standard input, or at a terminal without echo."""
+"""Asks for secrets: on standard input, or at a terminal without echo."""
 
 import sys
 
@@ -9,17 +9,18 @@ from authsvc.errors import InputRefused
 from authsvc.redaction import Secret
 
 _LONGEST_SECRET = 16 * 1024
-"""Bytes of a secret that is kept for others; less is kept, and its sentence says so."""
+"""Most bytes that are read of a secret of another service; the limit of what is stored is lower, and its error says
+so."""
 
 _LONGEST_LINE = 4096
-"""Bytes that are read; a password may have 1,024."""
+"""Most bytes that are read of a password, which may have 1,024."""
 
 
 def read_password(*, from_stdin: bool) -> Secret:
     """Return the password: one line of standard input, or asked for twice without echo.
 
     Raises:
-        click.UsageError: it should be asked for, and there is no terminal.
+        click.UsageError: it has to be asked for, but there is no terminal.
     """
     if from_stdin:
         return read_line("password")
@@ -46,7 +47,7 @@ def read_secret(what: str, *, from_stdin: bool) -> Secret:
     """Return a secret that another service issued: all of standard input, such as a key file, or typed without echo.
 
     Raises:
-        click.UsageError: it should be asked for, and there is no terminal.
+        click.UsageError: it has to be asked for, but there is no terminal.
     """
     if not from_stdin:
         if not sys.stdin.isatty():
@@ -64,7 +65,7 @@ def read_secret(what: str, *, from_stdin: bool) -> Secret:
 
 
 def read_line(what: str) -> Secret:
-    """Return one line of standard input; of several secrets each is a line."""
+    """Return one line of standard input; several secrets are on a line each."""
     # Never through sys.stdin itself, which would read ahead and leave nothing to the next one.
     line = sys.stdin.buffer.readline(_LONGEST_LINE).rstrip(b"\r\n")
     try:

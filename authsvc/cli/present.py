@@ -1,4 +1,4 @@
-"""Records as JSON for machines."""
+"""Records as JSON."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def customer(record: Customer) -> dict[str, Any]:
 
 
 def tokens(records: tuple[TokenDigest, ...], now: datetime) -> list[dict[str, Any]]:
-    """Return the tokens that log in now, newest first, each with its own end if it has one."""
+    """Return the valid tokens, newest first, each with its own end if it has one."""
     return [
         {"generation": token.generation, "ends_at": render_optional(token.ends_at)}
         for token in live_tokens(records, now)
@@ -116,7 +116,7 @@ def activity_row(row: ActivityLine) -> dict[str, Any]:
 
 
 def activity_summary(summary: ActivitySummary) -> dict[str, Any]:
-    """Return what licenses did, without their versions."""
+    """Return the activity of licenses, without their versions."""
     return {
         "first_pull_at": render_optional(summary.first_pull),
         "last_pull_at": render_optional(summary.last_pull),
@@ -157,7 +157,7 @@ def version(record: Version) -> dict[str, Any]:
 
 
 def usage(summary: ActivitySummary) -> dict[str, Any]:
-    """Return what stands beside a license or customer: what its licenses did together, with the newest versions."""
+    """Return the activity that is shown with a license or customer: of all its licenses, with the newest versions."""
     facts = activity_summary(summary)
     licenses = facts.pop("licenses")
     return facts | {
@@ -169,7 +169,7 @@ def usage(summary: ActivitySummary) -> dict[str, Any]:
 
 
 def app_day(day: AppDay) -> dict[str, Any]:
-    """Return what everyone together did in an app on one day."""
+    """Return the activity of all accounts in an app on one day."""
     return {
         "day": render_instant(day.start),
         "app": day.app,
@@ -182,7 +182,7 @@ def app_day(day: AppDay) -> dict[str, Any]:
 
 
 def image_history(history: ImageHistory) -> dict[str, Any]:
-    """Return what is known of a repository, tag or digest."""
+    """Return what is known about a repository, tag or digest."""
     return {
         "repository": history.image.repository,
         "tag": history.image.tag,

@@ -1,4 +1,4 @@
-"""Files of rows, CSV or JSON lines: reading them twice, also from standard input, and saying what is wrong in them."""
+"""Reads files of rows, CSV or JSON lines, twice, also from standard input, and reports problems in them."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ SHOWN = 200
 STDIN = Path("-")
 
 _STDIN_NAMES = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
-"""Names of standard input, which may not be opened by them: a container runs as another user than its pipe's owner."""
+"""Names of standard input, which are not opened as files: a container may run as another user than its pipe's owner."""
 
 
 class _RowPath(click.Path):
@@ -50,13 +50,13 @@ class _RowPath(click.Path):
 
 row_file_option = click.argument("file", type=_RowPath())
 format_option = click.option(
-    "--format", "form", type=click.Choice(["csv", "jsonl"]), help="What FILE is.  [default: by its name, else csv]"
+    "--format", "form", type=click.Choice(["csv", "jsonl"]), help="Format of FILE.  [default: by its name, else csv]"
 )
-dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")
 
 
 def operations_of(manage: "Management", kind: "BatchKind", rows: int, file: Path) -> "Callable[[], Operation]":
-    """Return what begins the operation of each row: the audit names the file, and how many rows it has."""
+    """Return a function that begins the operation of each row: the audit names the file and its number of rows."""
     from authsvc.manage.operation import RowBatch
 
     batch = RowBatch(kind, rows, None if file == STDIN else file.name)
@@ -109,7 +109,7 @@ class RowFile:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
-    """Open a file that can be read twice: of a pipe, a copy in a file without a name."""
+    """Open a file that can be read twice: a pipe is copied to an unnamed file."""
     if file == STDIN:
         with _copied(sys.stdin.buffer) as copy:
             yield copy
@@ -132,7 +132,7 @@ def _copied(source: BinaryIO) -> Iterator[BinaryIO]:
 
 @contextmanager
 def progress(rows: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error if it is a terminal; yield what moves it."""
+    """Show a progress bar on standard error if that is a terminal; yield the function that advances it."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -141,7 +141,7 @@ def progress(rows: int) -> Iterator[Callable[[int], None]]:
 
 
 def print_problems(file: Path, problems: "Sequence[RowProblem]", others: Iterable[str] = ()) -> None:
-    """Print what is wrong in a file, a line each, for people.
+    """Print the problems of a file, one a line.
 
     Args:
         file: as typed.
@@ -158,7 +158,7 @@ def print_problems(file: Path, problems: "Sequence[RowProblem]", others: Iterabl
 
 @define
 class LastDays:
-    """The first and the last of the days on which licenses of a file still work, for the line that ends a command.
+    """The earliest and the latest of the last days of a file's licenses, for the last line of a command.
 
     Attributes:
         effect: which rows count.

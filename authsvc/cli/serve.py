@@ -14,12 +14,18 @@ MAX_WORKERS = 64
 
 
 @click.command("serve")
-@click.option("--edge", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="For nginx.")
+@click.option("--edge", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Address for nginx.")
 @click.option(
-    "--inside", default="127.0.0.1:8081", show_default=True, metavar="HOST:PORT", help="Events, health and metrics."
+    "--inside",
+    default="127.0.0.1:8081",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Address for events, health and metrics.",
 )
-@click.option("--edge-socket", metavar="fd:N", help="An inherited unix socket for nginx alone.")
-@click.option("--inside-socket", metavar="fd:N", help="One for health and metrics, in place of --inside.")
+@click.option("--edge-socket", metavar="fd:N", help="An inherited unix socket only for nginx.")
+@click.option(
+    "--inside-socket", metavar="fd:N", help="An inherited unix socket for health and metrics, instead of --inside."
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, MAX_WORKERS),
@@ -30,7 +36,7 @@ MAX_WORKERS = 64
 def serve_command(
     edge: str, inside: str, edge_socket: str | None, inside_socket: str | None, workers: int | None
 ) -> None:
-    """Run the token server alone: what compose runs. Settings come from AUTHSVC_* (docs/configuration.md)."""
+    """Run only the token server, as compose does. Settings come from AUTHSVC_* (docs/configuration.md)."""
     import asyncio
 
     from authsvc.processes.listening_sockets import ListeningSockets
@@ -50,12 +56,16 @@ def serve_command(
 
 
 @click.command("key-service")
-@click.option("--keys-dir", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where the keys are.")
-@click.option("--socket", "users", type=click.Path(path_type=Path), required=True, metavar="PATH", help="For authsvc.")
-@click.option("--admin-socket", type=click.Path(path_type=Path), metavar="PATH", help="For init, and to change keys.")
+@click.option("--keys-dir", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder of the keys.")
+@click.option(
+    "--socket", "users", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Socket for authsvc."
+)
+@click.option(
+    "--admin-socket", type=click.Path(path_type=Path), metavar="PATH", help="Socket for init and for changes of keys."
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", metavar="LEVEL")
 def key_service_command(keys_dir: Path, users: Path, admin_socket: Path | None, log_level: str) -> None:
-    """Run the key service alone: what compose runs. It holds the license-signing, license-token and sealing keys."""
+    """Run only the key service, as compose does. It holds the license-signing, license-token and sealing keys."""
     import asyncio
 
     from authsvc.server.key_sockets import serve_sockets

@@ -19,22 +19,26 @@ if TYPE_CHECKING:
     from authsvc.redaction import Secret
     from authsvc.wiring.management import Management
 
-_team_option = click.option("--team", required=True, metavar="TEAM", help="The team it belongs to.")
+_team_option = click.option("--team", required=True, metavar="TEAM", help="The team to which it belongs.")
 _grants_option = click.option(
-    "--grant", "grants", multiple=True, metavar="APP/PATTERN:ACTIONS", help="myapp/**:pull,push; repeatable."
+    "--grant",
+    "grants",
+    multiple=True,
+    metavar="APP/PATTERN:ACTIONS",
+    help="A right such as myapp/**:pull,push; repeatable.",
 )
 
 
 @click.group("service-account")
 def service_account_group() -> None:
-    """Machines' own accounts: for CI and clusters."""
+    """Accounts for machines, such as CI and clusters."""
 
 
 @service_account_group.command("create")
 @click.argument("name")
 @_team_option
 @_grants_option
-@click.option("--api", type=click.Choice(["read", "manage"]), help="Also for the management API.")
+@click.option("--api", type=click.Choice(["read", "manage"]), help="Access to the management API too.")
 @click.option("--expires", metavar="WHEN", help="90d, 2027-01-31 or 2027-01-31T12:00:00Z.  [default: never]")
 @common_options
 def create(
@@ -47,7 +51,7 @@ def create(
     *,
     as_json: bool,
 ) -> None:
-    """Make a service account and print its token once."""
+    """Create a service account and print its token once."""
 
     async def use(manage: "Management") -> "tuple[ServiceAccount, Secret, str]":
         operation = manage.operation()
@@ -78,7 +82,7 @@ def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, yes: bo
 @_grants_option
 @common_options
 def set_grants(name: str, team: str, grants: tuple[str, ...], data_dir: Path | None, *, as_json: bool) -> None:
-    """Give the account these grants in place of all that it has; its token stays."""
+    """Replace all grants of the account by these; its token stays."""
     changed = run(data_dir, lambda manage: manage.service_accounts.set_grants(name, team, grants, manage.operation()))
     facts = _facts(changed, clock())
     if as_json:

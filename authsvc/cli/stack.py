@@ -31,14 +31,14 @@ def _site_options(command: Callable[..., None]) -> Callable[..., None]:
             "--public-url",
             envvar="AUTHSVC_PUBLIC_URL",
             metavar="URL",
-            help="What clients type.  [default: http://localhost:PORT]",
+            help="The address that clients use.  [default: http://localhost:PORT]",
         ),
         click.option(
             "--listen",
             default="127.0.0.1:5000",
             show_default=True,
             metavar="HOST:PORT",
-            help="The one public address.",
+            help="The address to listen on.",
         ),
         click.option(
             "--data-dir",
@@ -46,7 +46,7 @@ def _site_options(command: Callable[..., None]) -> Callable[..., None]:
             default="./authsvc-data",
             show_default=True,
             type=click.Path(path_type=Path),
-            help="Everything that must survive.",
+            help="Folder for all data.",
         ),
     ):
         command = option(command)
@@ -55,12 +55,12 @@ def _site_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("init")
 @_site_options
-@click.option("--check", is_flag=True, help="Check the configuration and the settings, and write nothing.")
+@click.option("--check", is_flag=True, help="Check the configuration and the settings without writing anything.")
 @click.option("--compose", is_flag=True, help="Render for the containers of compose.yaml; DIR holds their volumes.")
 @click.option("--token-root", is_flag=True, help="With --compose: renew only the registry's copy of the token root.")
 @click.option("--profiles", metavar="NAMES", help="With --compose: the profiles in use.")
 @click.option(
-    "--tls", type=click.Choice(["on", "off", ""]), metavar="WORD", help="With --compose: whether nginx does TLS."
+    "--tls", type=click.Choice(["on", "off", ""]), metavar="WORD", help="With --compose: whether nginx uses TLS."
 )
 @click.option("--store-network", default="198.18.213", metavar="A.B.C", help="With --compose: redis' network.")
 @click.option("--s3", nargs=4, metavar="BUCKET REGION ENDPOINT FOLDER", help="With --compose and the profile s3.")
@@ -78,7 +78,7 @@ def init_command(
     token_root: bool,
     as_json: bool,
 ) -> None:
-    """Make secrets and configuration in DIR; what is there already stays."""
+    """Create secrets and configuration in DIR; existing secrets stay."""
     from authsvc.setup.compose import parse_options
 
     if token_root and (check or not compose):
@@ -192,7 +192,7 @@ def _print_story(ready: "Ready") -> None:
 
 @contextmanager
 def _saying() -> Iterator[Callable[[str], None]]:
-    """Yield what prints one line for a person without ever waiting for a terminal or a pipe, or failing with it."""
+    """Yield a function that prints one line and neither waits for a terminal or pipe nor fails with it."""
     from authsvc.log_writer import STANDARD_ERROR, LogWriter
 
     def lost_lines(lost: int, why: str) -> str:
@@ -213,5 +213,5 @@ def _refusals() -> Iterator[None]:
     except SetupRefused as error:
         refuse(explained(error), code=2)
     except OSError as error:
-        # A full disk or a mount that went away: the system's words name the file.
+        # A full disk or a lost mount: the system's message names the file.
         refuse(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), code=2)

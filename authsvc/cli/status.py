@@ -1,4 +1,4 @@
-"""``authsvc status``: how the parts of this installation are, a line for each."""
+"""``authsvc status``: the state of the parts of this installation, a line for each."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ from authsvc.cli.status_parts import PartState, State, parts_of
 from authsvc.errors import AuthsvcError, SetupRefused
 
 SETTLES_WITHIN, ASK_AGAIN = 5.0, 1.0
-"""Seconds for which a part that fails is asked again, and between two questions."""
+"""Seconds for which a failing part is checked again, and between two checks."""
 
 
 @click.command("status")
 @local_options
 def status_command(data_dir: Path | None, *, as_json: bool) -> None:
-    """Say how the parts of this installation are: servers, disks, certificates, clocks and what waits.
+    """Show the state of this installation's parts: servers, disks, certificates, clocks and queues.
 
     Exits with 1 if something is unhealthy.
     """
@@ -49,7 +49,7 @@ def status_command(data_dir: Path | None, *, as_json: bool) -> None:
 
 
 def _parts(control_socket: Path, clock: Callable[[], datetime]) -> list[PartState]:
-    """Return how the parts are; while one has failed, again for some seconds: it may be starting, as in a reload."""
+    """Return the state of the parts; if one has failed, check again for some seconds, since it may be starting."""
     import asyncio
 
     from authsvc.server.health_client import read_health

@@ -1,6 +1,6 @@
 """Renders the health of the server as a line for each part, and tells whether it is good.
 
-A part failed when customers or the vendor's people notice it, or soon will; a warning can wait until the morning.
+A part has failed if customers or the vendor's people notice it, or soon will; a warning can wait until the morning.
 """
 
 import enum
@@ -15,13 +15,13 @@ from authsvc.counts import counted
 MIB = 1024 * 1024
 
 CERTIFICATE_WARNING = timedelta(days=14)
-"""A certificate that ends sooner is a warning."""
+"""A certificate that expires sooner is a warning."""
 
 ROOT_WARNING = timedelta(days=90)
 """The same of the token root: it takes three steps to replace it."""
 
 CLOCK_WARNING, CLOCK_FAILED = 2.0, 60.0
-"""Seconds between two clocks. Beyond a minute the registry refuses tokens that are new."""
+"""Seconds between two clocks. Beyond a minute, the registry refuses new tokens."""
 
 CRAWL_WARNING = timedelta(days=1)
 
@@ -30,7 +30,7 @@ AUDIT_WARNING = 0.8
 
 
 class State(enum.Enum):
-    """How a part is."""
+    """The state of a part."""
 
     OK = "ok"
     WARNING = "warning"
@@ -43,7 +43,7 @@ class PartState:
 
     Attributes:
         name: of the part.
-        state: how it is.
+        state: its state.
         detail: further information, and what to do if there is a problem.
     """
 
@@ -53,10 +53,10 @@ class PartState:
 
 
 def parts_of(health: Mapping[str, Any], now: datetime) -> list[PartState]:
-    """Return the parts that a server tells of; one of an older version tells of fewer.
+    """Return the parts that a server reports; a server of an older version reports fewer.
 
     Args:
-        health: what ``/readyz`` answered inside.
+        health: the answer of ``/readyz`` inside.
         now: the current time.
     """
     failed = {
@@ -219,7 +219,7 @@ def _audit(health: Mapping[str, Any]) -> Iterator[PartState]:
 
 
 def _queues(health: Mapping[str, Any], now: datetime) -> Iterator[PartState]:
-    """Return what waits: events of the registry, the index of images, webhooks, linked registries."""
+    """Return the queues: events of the registry, the index of images, webhooks, linked registries."""
     events, images = health.get("events"), health.get("images")
     if events is not None:
         last = events.get("last_at")
@@ -262,7 +262,7 @@ def _left(instant: str, now: datetime) -> timedelta:
 
 
 def _when(instant: str, now: datetime) -> str:
-    """Return how long from now, or ago, an instant is."""
+    """Return how far in the future or the past a time is."""
     left = _left(instant, now)
     seconds = abs(left.total_seconds())
     for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):

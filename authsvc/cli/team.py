@@ -10,15 +10,15 @@ from authsvc.cli.console import common_options, everything, print_json, print_ta
 
 @click.group("team")
 def team_group() -> None:
-    """Software vendors."""
+    """Teams: software vendors."""
 
 
 @team_group.command("create")
 @click.argument("slug")
-@click.option("--name", help="Name for people.  [default: SLUG]")
+@click.option("--name", help="Display name.  [default: SLUG]")
 @common_options
 def create(slug: str, name: str | None, data_dir: Path | None, *, as_json: bool) -> None:
-    """Make a team."""
+    """Create a team."""
     made = run(data_dir, lambda manage: manage.teams.create(slug, name, manage.operation()))
     if as_json:
         print_json(present.team(made))
@@ -39,10 +39,10 @@ def list_(data_dir: Path | None, *, as_json: bool) -> None:
 
 @team_group.command("set")
 @click.argument("slug")
-@click.option("--name", required=True, help="Another name for people.")
+@click.option("--name", required=True, help="New display name.")
 @common_options
 def set_(slug: str, name: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Give a team another name; its slug never changes."""
+    """Change the name of a team; its slug never changes."""
     changed = run(data_dir, lambda manage: manage.teams.set(slug, name, manage.operation()))
     if as_json:
         print_json(present.team(changed))

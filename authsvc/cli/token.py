@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from authsvc.tenancy.machine_records import PersonalToken
     from authsvc.wiring.management import Management
 
-_member_option = click.option("--member", required=True, metavar="EMAIL", help="Whose.")
+_member_option = click.option("--member", required=True, metavar="EMAIL", help="The member.")
 
 
 @click.group("token")
 def token_group() -> None:
-    """Members' tokens for tools, and the sign-ins that docker keeps."""
+    """Members' tokens for tools, and the sign-ins that docker stores."""
 
 
 @token_group.command("create")
 @click.argument("name")
 @_member_option
 @click.option("--expires", metavar="WHEN", help="90d, 2027-01-31 or 2027-01-31T12:00:00Z.  [default: never]")
-@click.option("--api", type=click.Choice(["read", "manage"]), help="Also for the management API.")
+@click.option("--api", type=click.Choice(["read", "manage"]), help="Access to the management API too.")
 @common_options
 def create(
     name: str, member: str, expires: str | None, api: str | None, data_dir: Path | None, *, as_json: bool
 ) -> None:
-    """Make a token that may do what the member may do, and print it once."""
+    """Create a token with the rights of the member, and print it once."""
 
     async def use(manage: "Management") -> "tuple[PersonalToken, Secret, str]":
         return *await manage.tokens.create(name, member, expires, api, manage.operation()), manage.registry
@@ -50,7 +50,7 @@ def create(
 @_member_option
 @common_options
 def list_(member: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """List what the member can sign in with beside the password."""
+    """List the member's tokens and sign-ins."""
     lines = run(
         data_dir,
         lambda manage: everything(lambda after: manage.tokens.list(manage.actor, member, clock(), after=after)),

@@ -27,20 +27,20 @@ _OUTCOMES = {True: "ok", False: "FAILED", None: "-"}
 
 _SHORT = "%Y-%m-%d %H:%M"
 
-_app_option = click.option("--app", required=True, metavar="SLUG", help="The app that shows it.")
+_app_option = click.option("--app", required=True, metavar="SLUG", help="The app to which it is linked.")
 _repository_option = click.option(
     "--repository",
     "repositories",
     multiple=True,
     metavar="PATTERN",
-    help="Which of its repositories are shown, as it names them: org/**.",
+    help="Repositories that can be pulled, as the registry names them: org/**.",
 )
-_username_option = click.option("--username", metavar="NAME", help="What the secret belongs to.")
+_username_option = click.option("--username", metavar="NAME", help="User name that belongs to the secret.")
 _secret_option = click.option(
     "--secret-stdin", is_flag=True, help="Read the secret from standard input; otherwise it is asked for."
 )
 _ends_option = click.option(
-    "--credential-ends", metavar="WHEN", help="When the secret ends: 90d or 2027-01-31; `list` shows it."
+    "--credential-ends", metavar="WHEN", help="When the secret expires: 90d or 2027-01-31; `list` shows it."
 )
 _token_host_option = click.option(
     "--token-host", "token_hosts", multiple=True, metavar="HOST", help="Another host that may ask for the secret."
@@ -49,13 +49,18 @@ _token_host_option = click.option(
 
 @click.group("upstream")
 def upstream_group() -> None:
-    """External registries that customers pull from with their license."""
+    """External registries from which customers pull with their license."""
 
 
 @upstream_group.command("link")
 @click.argument("name")
 @_app_option
-@click.option("--provider", required=True, type=click.Choice([str(one) for one in Provider]), help="Who runs it.")
+@click.option(
+    "--provider",
+    required=True,
+    type=click.Choice([str(one) for one in Provider]),
+    help="The company or software that runs it.",
+)
 @click.option("--url", metavar="URL", help="Its address, such as https://registry.example.com.")
 @_username_option
 @_secret_option
@@ -104,7 +109,7 @@ def link(
 def list_(
     app: str | None, team: str | None, limit: int | None, after: str | None, data_dir: Path | None, *, as_json: bool
 ) -> None:
-    """List linked registries with when each last answered well, what failed last, and when its secret ends."""
+    """List linked registries with the last success and the last error of each, and when its secret expires."""
 
     async def fetch(manage: "Management", cursor: str | None, size: int) -> "Page[Facts]":
         page = await manage.upstreams.list(manage.actor, team=team, app=app, after=cursor, limit=size)
@@ -131,7 +136,7 @@ def show(name: str, app: str, data_dir: Path | None, *, as_json: bool) -> None:
 @_app_option
 @_username_option
 @_secret_option
-@click.option("--no-secret", is_flag=True, help="Ask the registry without a secret from now on.")
+@click.option("--no-secret", is_flag=True, help="Use no secret for the registry from now on.")
 @_repository_option
 @_token_host_option
 @_ends_option
@@ -149,7 +154,7 @@ def set_(
     no_secret: bool,
     as_json: bool,
 ) -> None:
-    """Give a linked registry another secret, or other repositories or token hosts in place of all that it has."""
+    """Change the secret of a linked registry, or replace its repositories or token hosts."""
     from authsvc.manage.upstreams import LinkChange
 
     if no_secret and (secret_stdin or username is not None or credential_ends is not None):
@@ -175,11 +180,11 @@ def set_(
 @click.option(
     "--repository",
     metavar="REPOSITORY[:TAG]",
-    help="What to ask for, as the registry names it.  [default: what the link names]",
+    help="Image to request, as the registry names it.  [default: one that the link's patterns name]",
 )
 @common_options
 def test(name: str, app: str, repository: str | None, data_dir: Path | None, *, as_json: bool) -> None:
-    """Ask a linked registry step by step what a pull would ask, and say what is wrong."""
+    """Send a linked registry the requests of a pull, step by step, and report problems."""
     steps = run(data_dir, lambda manage: manage.upstreams.test(name, app, repository, manage.operation()))
     if as_json:
         print_json([asdict(step) for step in steps])
@@ -197,7 +202,7 @@ def test(name: str, app: str, repository: str | None, data_dir: Path | None, *, 
 @_app_option
 @common_options
 def purge(name: str, app: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Serve nothing any more that was cached of a linked registry; the next pulls fetch it again."""
+    """Discard what is cached of a linked registry; the next pulls fetch it again."""
     purged = run(data_dir, lambda manage: manage.upstreams.purge(name, app, manage.operation()))
     _print(purged, f"upstream {purged.name} of {purged.app} purged", as_json=as_json)
 
@@ -208,7 +213,7 @@ def purge(name: str, app: str, data_dir: Path | None, *, as_json: bool) -> None:
 @yes_option
 @common_options
 def unlink(name: str, app: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> None:
-    """End a link and remove its secret."""
+    """Remove a link and its secret."""
     run_confirmed(
         data_dir,
         lambda manage, confirmed: manage.upstreams.unlink(name, app, manage.operation(), confirmed),

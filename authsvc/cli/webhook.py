@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from authsvc.wiring.management import Management
 
 _NEWEST = 20
-"""Deliveries that `show` prints; `--json` has all that are kept."""
+"""Deliveries that `show` prints; `--json` has all that are stored."""
 
 
 @click.group("webhook")
@@ -68,7 +68,7 @@ def add(
 @paging_options
 @common_options
 def list_(team: str | None, limit: int | None, after: str | None, data_dir: Path | None, *, as_json: bool) -> None:
-    """List webhooks with what was delivered, what waits and what failed."""
+    """List webhooks with their delivered, waiting and failed events."""
 
     async def fetch(manage: "Management", cursor: str | None, size: int) -> "Page[Facts]":
         page = await manage.webhooks.list(manage.actor, team=team, after=cursor, limit=size)
@@ -81,7 +81,7 @@ def list_(team: str | None, limit: int | None, after: str | None, data_dir: Path
 @click.argument("webhook")
 @common_options
 def show(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Show a webhook and the newest events for it."""
+    """Show a webhook and its newest events."""
 
     async def use(manage: "Management") -> "tuple[Facts, list[Facts]]":
         found = await manage.webhooks.show(manage.actor, webhook)
@@ -101,7 +101,7 @@ def show(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
 @click.argument("webhook")
 @common_options
 def test(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Send a test event now, once, and say what came of it."""
+    """Send a test event once, now, and print the result."""
     attempt: DeliveryAttempt = run(data_dir, lambda manage: manage.webhooks.test(webhook, manage.operation()))
     facts = {
         "ok": attempt.ok,
@@ -121,9 +121,9 @@ def test(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
 
 @webhook_group.command("set")
 @click.argument("webhook")
-@click.option("--url", metavar="URL", help="Where events are sent from now on; what waits goes there too.")
-@click.option("--type", "types", multiple=True, metavar="TYPE", help="What to send instead; repeatable.")
-@click.option("--all-types", is_flag=True, help="Send all types, also those of later versions.")
+@click.option("--url", metavar="URL", help="New address of the receiver; waiting events are sent there too.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Types to send instead; repeatable.")
+@click.option("--all-types", is_flag=True, help="Send all types, including those of later versions.")
 @common_options
 def set_(
     webhook: str, url: str | None, types: tuple[str, ...], data_dir: Path | None, *, all_types: bool, as_json: bool
@@ -149,7 +149,7 @@ def set_(
 @yes_option
 @common_options
 def rotate(webhook: str, overlap: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> None:
-    """Give a webhook a new signing secret and print it once; the old one signs besides for a while."""
+    """Give a webhook a new signing secret and print it once; the old one also signs for a while."""
 
     async def use(manage: "Management", confirmed: str | None) -> "tuple[Webhook, Secret]":
         span = parse_span(overlap, "overlap")
@@ -178,7 +178,7 @@ def disable(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
 @click.argument("webhook")
 @common_options
 def enable(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Send events again to a webhook that was disabled: by hand, or because its receiver failed for days."""
+    """Send events again to a webhook that was disabled, by hand or because its receiver failed for days."""
     enabled = run(data_dir, lambda manage: manage.webhooks.enable(webhook, manage.operation()))
     _print(enabled, "enabled", as_json=as_json)
 
