@@ -12,7 +12,7 @@ from authsvc.tls.certificate import HTTP_1, SeenCertificate, TlsServer, client_c
 
 @frozen
 class TrustedAuthorities:
-    """Whom this machine trusts.
+    """The certificate authorities that this machine trusts.
 
     Attributes:
         file: certificates of further authorities, in PEM.
@@ -21,7 +21,7 @@ class TrustedAuthorities:
     file: Path | None = None
 
     def context(self, *, verified: bool = True, protocols: tuple[str, ...] = HTTP_1) -> ssl.SSLContext:
-        """Return what connects over TLS.
+        """Return a context for TLS connections.
 
         Raises:
             SetupRefused: the file cannot be read.

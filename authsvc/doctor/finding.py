@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 LONGEST_FACT = 160
-"""Characters of a value that a sentence shows: servers choose what stands in it."""
+"""Most characters of a value in a sentence: its content is chosen by servers."""
 
 
 @frozen
 class FindingKind:
-    """One thing that may be wrong; texts have ``{names}`` of facts.
+    """A possible problem; its texts contain ``{names}`` of facts.
 
     Attributes:
-        what: what is seen.
+        what: the symptom.
         why: why it matters.
         change: the line to change, and where.
     """
@@ -25,11 +25,11 @@ class FindingKind:
 
 @frozen
 class Finding:
-    """Something that is wrong with an installation.
+    """A problem of an installation.
 
     Attributes:
         code: stable name; docs/doctor.md lists them.
-        what: what is seen.
+        what: the symptom.
         why: why it matters.
         change: the line to change, and where.
     """
@@ -65,12 +65,12 @@ class SkippedCheck:
 
 @frozen
 class Diagnosis:
-    """All that one part found.
+    """All results of one part.
 
     Attributes:
-        findings: what is wrong, in the order in which it should be mended.
-        skipped: what was not looked at.
-        passed: what was looked at and is fine.
+        findings: the problems, in the order in which they should be fixed.
+        skipped: the checks that were not made.
+        passed: the checks without a finding.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -78,7 +78,7 @@ class Diagnosis:
     passed: tuple[str, ...] = field(default=())
 
     def joined(self, other: "Diagnosis") -> "Diagnosis":
-        """Return both; of findings with the same code the first."""
+        """Return both together; of several findings with the same code, only the first."""
         known = {finding.code for finding in self.findings}
         more = tuple(finding for finding in other.findings if finding.code not in known)
         return Diagnosis(self.findings + more, self.skipped + other.skipped, self.passed + other.passed)

@@ -18,10 +18,10 @@ from authsvc.public_url import PublicUrl
 from authsvc.tls.certificate import hang_up
 
 DEADLINE = 10.0
-"""Seconds for one question and its answer, unless it is given more."""
+"""Seconds for one request and its answer, unless another deadline is given."""
 
 LONGEST_BODY = 64 * 1024
-"""Bytes of a body that are read; of a longer one no more is needed."""
+"""Most bytes of a body that are read; no more are needed of a longer one."""
 
 _LONGEST_HEAD = 64 * 1024
 
@@ -33,25 +33,25 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class NoReplyReason(StrEnum):
-    """Why a question has no answer."""
+    """Why a request has no answer."""
 
     UNREACHABLE = "unreachable"
     """The connection could not be made."""
     UNKNOWN_NAME = "unknown name"
-    """No address is known for the host."""
+    """The host name does not resolve."""
     TLS = "tls"
     """The connection cannot be trusted, or does not speak TLS."""
     SILENT = "silent"
-    """Nothing came in time."""
+    """There was no answer in time."""
     CLOSED = "closed"
-    """The connection was closed in place of an answer."""
+    """The connection was closed without an answer."""
     NOT_HTTP = "not HTTP"
-    """What came is not HTTP/1.x."""
+    """The answer is not HTTP/1.x."""
 
 
 @frozen
 class NoReply:
-    """A question without an answer.
+    """A request without an answer.
 
     Attributes:
         reason: its kind.
@@ -70,7 +70,7 @@ class HttpReply:
         version: such as ``HTTP/1.1``.
         status: HTTP status.
         reason: the reason phrase; empty when there is none.
-        headers: by name in lower case; of one that is repeated the first.
+        headers: by name in lower case; only the first of a repeated one.
         body: its first :data:`LONGEST_BODY` bytes.
     """
 
@@ -90,14 +90,14 @@ Reply = HttpReply | NoReply
 
 @frozen
 class ServerAddress:
-    """Where questions are sent.
+    """The server to which requests are sent.
 
     Attributes:
         authority: the header ``Host``.
         host: to connect to, a name or an address.
         port: to connect to.
         context: of TLS; None for plain http.
-        unix_socket: a path, in place of host and port.
+        unix_socket: a path, used instead of host and port.
     """
 
     authority: str
@@ -133,12 +133,12 @@ async def ask(
     """Send one request on a separate connection and return the answer; never raises.
 
     Args:
-        server: whom.
+        server: the recipient.
         method: of the request.
         path: from the first ``/`` on, with its query.
-        headers: besides ``Host``; for a body that comes bit by bit also the one that says how it ends.
-        body: sent while the answer is waited for: an answer that comes first ends it.
-        deadline: seconds for all of it.
+        headers: in addition to ``Host``; for a body of unknown length including the one that says how it ends.
+        body: sent while waiting for the answer; an early answer ends it.
+        deadline: seconds for the whole exchange.
         silence: seconds in which the answer must begin once the body is sent; None for the rest of ``deadline``.
     """
     given = {"Host": server.authority, "User-Agent": "authsvc-doctor", "Connection": "close", **(headers or {})}
@@ -182,7 +182,7 @@ def _no_reply(error: Exception, seconds: float, *, connected: bool) -> NoReply:
 
 
 async def _converse(reader: asyncio.StreamReader, question: Coroutine[None, None, None], *, bodiless: bool) -> Reply:
-    """Send the question and read what is answered to it, at the same time."""
+    """Send the request and read its answer at the same time."""
     sending = asyncio.create_task(question)
     try:
         while True:
@@ -226,7 +226,7 @@ def _parse_head(raw: bytes) -> Reply:
 
 
 async def _read_body(reader: asyncio.StreamReader, reply: HttpReply) -> bytes:
-    """Return the body as far as it comes, at most :data:`LONGEST_BODY` bytes."""
+    """Return as much of the body as arrives, at most :data:`LONGEST_BODY` bytes."""
     if reply.status in {204, 304}:
         return b""
     body = b""

@@ -37,7 +37,7 @@ REDIS_DEADLINE = 5.0
 
 @frozen
 class InsideQuestions:
-    """Asks.
+    """Sends the requests.
 
     Attributes:
         settings: of the installation.
@@ -64,7 +64,7 @@ class InsideQuestions:
         replies = InsideReplies(own, redis, worker_roots, await self._registry(), self.config)
         if self.config is None or not self.config.endpoints:
             return replies
-        # Of several the one that looks like ours: others are the operator's business.
+        # Of several, the one that looks like that of authsvc: the operator may have added others.
         endpoints = self.config.endpoints
         ours = next((one for one in endpoints if urlsplit(one.url).path == NOTIFICATION_PATH), endpoints[0])
         return evolve(replies, notified=await _notify(ours), receiver=ours.url)

@@ -13,14 +13,14 @@ from authsvc.store.server_check import ServerProblem
 
 @frozen
 class OwnFacts:
-    """What authsvc itself holds, as the registry must know it.
+    """Facts about authsvc that the registry's configuration has to match.
 
     Attributes:
         url: the public URL.
         issuer: of its tokens.
         root: fingerprint of the root that signs.
         roots: of all roots that it trusts.
-        http_secret: what the state of uploads is signed with; None when it cannot be read here.
+        http_secret: the key that signs the state of uploads; None when it cannot be read here.
     """
 
     url: PublicUrl
@@ -32,15 +32,15 @@ class OwnFacts:
 
 @frozen
 class RegistryReplies:
-    """What the registry answered, asked without the proxy.
+    """The answers of the registry, without the proxy.
 
     Attributes:
         address: of the registry.
         challenge: to ``GET /v2/`` without a token.
         challenged_at: when that was asked.
-        accepted: to the same with a token of authsvc.
+        accepted: to the same request with a token of authsvc.
         deleted: to the deletion of a manifest that does not exist.
-        catalog: to the question for more repositories than a registry since 2.8.2 lists.
+        catalog: to a request for more repositories than registries since 2.8.2 list.
         began: to the beginning of an upload.
         continued: to questions about it, of the registry itself and of the public URL.
     """
@@ -57,16 +57,16 @@ class RegistryReplies:
 
 @frozen
 class InsideReplies:
-    """All of it.
+    """All answers from inside.
 
     Attributes:
-        own: what authsvc holds.
-        redis: what is wrong with Redis; None when it does not answer.
+        own: the facts about authsvc.
+        redis: the problems of Redis; None when it does not answer.
         worker_roots: fingerprints of the roots below which the running workers sign; empty when none are known.
         registry: None when its address is not set.
         config: its configuration; None when it cannot be read here.
         notified: to a notification without events, sent as the registry would; None when it was not sent.
-        receiver: where that was sent.
+        receiver: where the notification was sent.
     """
 
     own: OwnFacts

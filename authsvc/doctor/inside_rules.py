@@ -19,7 +19,7 @@ Codes = Iterator[tuple[str, dict[str, object]]]
 
 
 def diagnose_inside(replies: InsideReplies) -> Diagnosis:
-    """Return what is wrong, the most basic things first."""
+    """Return the problems, the most basic ones first."""
     groups = {
         REDIS: _redis(replies),
         WORKERS: _workers(replies),

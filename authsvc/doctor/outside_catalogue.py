@@ -1,6 +1,6 @@
 """The findings from outside, in the order in which they should be fixed: the symptom, why it matters, what to change.
 
-docs/doctor.md has the same codes; a test compares the two. "The proxy" is whatever stands in front of authsvc's nginx.
+docs/doctor.md has the same codes; a test compares the two. "The proxy" is any server in front of authsvc's nginx.
 """
 
 from authsvc.doctor.finding import FindingKind

@@ -14,7 +14,7 @@ from authsvc.doctor.outside_rules import bearer_challenge
 from authsvc.public_url import PublicUrl
 
 REPOSITORY = "authsvc/doctor"
-"""What is asked for: ``authsvc`` is a reserved name, so no app can have it."""
+"""The requested repository: ``authsvc`` is a reserved name, so no app can have it."""
 
 LONGEST_LICENSE_FILE = 8 * 1024
 """Bytes; as the password of Basic credentials they take a third more."""
@@ -45,13 +45,13 @@ NOBODY = "authsvc-doctor"
 async def ask_outside(
     server: ServerAddress, url: PublicUrl, clock: Callable[[], datetime], silence: float = SILENCE
 ) -> OutsideReplies:
-    """Ask everything that needs no account.
+    """Send all requests that need no account.
 
     Args:
         server: where to connect.
         url: the address as clients type it.
         clock: the wall clock.
-        silence: seconds after which a proxy is taken for one that keeps bodies.
+        silence: seconds after which a proxy is considered one that buffers bodies.
     """
     asked_at = clock()
     replies = OutsideReplies(url, await ask(server, "GET", "/v2/"), asked_at)
@@ -100,6 +100,6 @@ async def ask_outside(
 
 
 async def _unfinished(*, chunked: bool) -> AsyncIterator[bytes]:
-    """Yield the beginning of a body whose end never comes."""
+    """Yield the beginning of a body that never ends."""
     part = b"x" * SENT
     yield f"{SENT:x}\r\n".encode() + part + b"\r\n" if chunked else part

@@ -25,16 +25,16 @@ async def examine_outside(
     push: PushRequest | None = None,
     silence: float = SILENCE,
 ) -> Diagnosis:
-    """Return what a client would find.
+    """Return the problems that clients would have.
 
     It takes at most a minute, and with a push its seconds and another minute and a half besides.
 
     Args:
         url: the address as clients type it.
-        authorities: whom this machine trusts.
+        authorities: the certificate authorities that this machine trusts.
         clock: the wall clock.
         push: what is pushed; None for nothing.
-        silence: seconds after which a proxy is taken for one that keeps bodies.
+        silence: seconds after which a proxy is considered one that buffers bodies.
 
     Raises:
         SetupRefused: the file of authorities cannot be read.

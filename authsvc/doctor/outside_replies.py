@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 
 @frozen
 class OutsideReplies:
-    """The answers to the questions that need no account; None for those that were not asked.
+    """The answers to requests without an account; None for those that were not sent.
 
     Attributes:
         url: the address as clients type it.
@@ -50,18 +50,18 @@ class OutsideReplies:
 
 @frozen
 class PushReplies:
-    """The answers to a push that is given up at its end.
+    """The answers to a push that is cancelled before it completes.
 
     Attributes:
         url: the address as clients type it.
         token: to the request for a token that may push.
         accepted: of ``/v2/`` to that token.
-        began: to the beginning of an upload.
+        began: to the start of an upload.
         continued: to questions about it on new connections, which a balancer may send to other replicas.
         sent: to its bytes.
         size: MiB that were sent.
         seconds: in which they were sent.
-        claims: what the token says.
+        claims: the claims of the token.
     """
 
     url: PublicUrl
@@ -76,7 +76,7 @@ class PushReplies:
 
 
 def outcome(reply: Reply) -> str:
-    """Return what became of a question, for a sentence."""
+    """Return the result of a request, for a sentence."""
     return reply.detail if isinstance(reply, NoReply) else f"{reply.status} {reply.reason}".strip()
 
 

@@ -24,7 +24,7 @@ Codes = Iterator[tuple[str, dict[str, object]]]
 
 
 def diagnose_outside(replies: OutsideReplies) -> Diagnosis:
-    """Return what is wrong, the most basic things first."""
+    """Return the problems, the most basic ones first."""
     url, challenge = replies.url, replies.challenge
     if isinstance(challenge, NoReply):
         return Diagnosis(outside_findings(url, _no_reply(challenge)))
@@ -87,7 +87,7 @@ def _no_reply(reply: NoReply) -> Codes:
 
 
 def _other_server(reply: HttpReply) -> Codes:
-    """Find what nginx says to plain http on a port of TLS."""
+    """Find nginx's answer to plain http on a TLS port."""
     if reply.status == HTTPStatus.BAD_REQUEST and b"HTTPS" in reply.body:
         yield "scheme-mismatch", {"detail": "the port speaks TLS"}
 

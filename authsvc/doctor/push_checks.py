@@ -27,7 +27,7 @@ LOCATION = "location"
 
 @frozen
 class PushRequest:
-    """What is to be pushed, and as whom.
+    """The settings of a push.
 
     Attributes:
         username: of the account.
@@ -94,7 +94,7 @@ async def ask_about_upload(place: str, token: Secret, *servers: ServerAddress) -
 
 
 async def give_up(server: ServerAddress, place: str, token: Secret) -> None:
-    """Delete an upload; where the token may not, the registry does so after a week (``uploadpurging``).
+    """Delete an upload; without the right to do so, the registry deletes it later (``uploadpurging``).
 
     To end it with a digest that does not match removes nothing: registry 2.8 then fails with "already closed".
     """

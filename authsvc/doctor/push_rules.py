@@ -38,7 +38,7 @@ def may_push(replies: PushReplies) -> bool:
 
 
 def diagnose_upload(continued: tuple[Reply, ...]) -> Codes:
-    """Yield what is wrong when some replica does not know an upload that another began."""
+    """Yield the finding of a replica that does not know an upload which another one began."""
     found = [registry_code(reply) for reply in continued]
     for code, error in (("upload-state", _LOST_STATE), ("storage-not-shared", _UNKNOWN_UPLOAD)):
         if error in found:

@@ -1,7 +1,7 @@
 """The parts of a registry's configuration that authsvc depends on.
 
 A registry cannot be asked for most of it: it refuses a token for a wrong issuer and for an unknown root with the same
-words. Variables ``REGISTRY_…`` overrule the file and are not seen here.
+words. Variables ``REGISTRY_…`` override the file and are not visible here.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ class RegistryConfig:
         bundle: path of the certificates that are trusted.
         roots: their fingerprints; None when the file cannot be read here.
         http_secret: signs the state of uploads; None when none is named.
-        deletes: whether anything may be deleted.
+        deletes: whether deletion is enabled.
         endpoints: where its events go.
     """
 
@@ -53,7 +53,7 @@ class RegistryConfig:
 
 
 def read_registry_config(path: Path) -> RegistryConfig:
-    """Return what the file says.
+    """Return the parsed file.
 
     Raises:
         SetupRefused: it cannot be read, or is not a registry's configuration.

@@ -19,7 +19,7 @@ MAX_INPUT = 5 * 1024 * 1024
 _LINE = re.compile(r"\r\n|\r|\n")
 _IPV6_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]+)?/", re.ASCII)
 _YAML_BEGINS = set("{}[]\"'&*!|>%@`,?-")
-"""Characters that no image begins with, and with which YAML that is not a plain text begins."""
+"""First characters of YAML that is not a plain scalar; no image begins with one of them."""
 
 
 def find_images(data: bytes, source: str, registry: str, max_nodes: int | None = None) -> list[NamedImage]:

@@ -99,7 +99,7 @@ class _Finder:
         self._merges: dict[int, Fields] = {}
 
     def report(self, text: str, line: int, problem: str | None, *, looked_at: bool = True) -> None:
-        """Keep something that was found."""
+        """Record something that was found."""
         # JSON writes a character beyond U+FFFF as two escapes, which PyYAML does not put together.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         self.found.append(NamedImage(text, self._source, line, problem, looked_at))
@@ -225,7 +225,7 @@ class _Finder:
                 self._complete_image(fields["name"])
 
     def _composed(self, node: MappingNode, fields: Fields) -> None:
-        """Put an image together from registry, repository, tag and digest."""
+        """Compose an image from registry, repository, tag and digest."""
         key, name = next((key, text) for key in _NAMES if (text := _text(fields.get(key))))
         if key == "image":
             self._inner.add(id(node))

@@ -21,10 +21,10 @@ _CLOSING = ".!?)]}\\"
 
 
 class Mention:
-    """A place in a text.
+    """An occurrence in a text.
 
     Attributes:
-        text: what stands there: an image, or the beginning of one, or the registry.
+        text: the image, its beginning, or the registry.
         position: where, in characters.
         alone: whether it is the registry without a path.
     """

@@ -9,13 +9,13 @@ from authsvc.spec.reference import Reference
 
 @dataclass(frozen=True)
 class NamedImage:
-    """Something in the input that is an image, or may be one.
+    """An image, or a possible image, in the input.
 
     Attributes:
         text: as the tools that read the input would ask for it.
         source: name of the file; None for what was typed on the command line.
         line: where it stands, counted from 1; None on the command line.
-        problem: why it cannot be asked about; None when it can.
+        problem: why it cannot be checked; None when it can.
         looked_at: False for an image of the license's registry that stands where no image is expected.
     """
 

@@ -29,7 +29,7 @@ _FILE_NAME = (".yaml", ".yml", ".json", ".txt")
 
 
 def collect(words: list[str], registry: str) -> list[NamedImage]:
-    """Return what the command line names: images, files that hold images, and ``-`` or nothing for standard input.
+    """Return what the command line names: images, files with images, and ``-`` or nothing for standard input.
 
     Raises:
         Refused: nothing is named, a file cannot be read, or a word is neither a file nor an image.

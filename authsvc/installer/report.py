@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from authsvc.installer.license_store import InstalledLicense
 
 SOON = 30 * 86400
-"""Seconds before its end at which a license is said to end soon."""
+"""A license that ends within so many seconds is reported as ending soon."""
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -53,7 +53,7 @@ def when(says: dict[str, Any], state: str) -> str:
 
 
 def facts(says: dict[str, Any], state: str, signature: str) -> dict[str, Any]:
-    """Return what ``show`` tells of a license: everything but its secret."""
+    """Return what ``show`` prints of a license: everything but its secret."""
     shown = {name: value for name, value in says.items() if name != "registry_token"}
     return {**shown, "state": state, "signature": signature}
 
@@ -128,7 +128,7 @@ def size(number: object) -> str:
 
 
 def _remark(image: dict[str, Any]) -> str:
-    """Return the reason why an image is not well, behind the place where it stands."""
+    """Return where an image is in the input, and why it cannot be pulled."""
     reason = str(image.get("reason") or "")
     return f"{image['file']}, line {image['line']}: {reason}" if reason and image.get("line") else reason
 

@@ -76,7 +76,7 @@ class Server:
         """Return the server's answer for any number of images, as one.
 
         Raises:
-            Refused: no answer, or one that says no.
+            Refused: there is no answer, or the server refuses.
         """
         chunks = [images[at : at + IMAGES_PER_REQUEST] for at in range(0, len(images), IMAGES_PER_REQUEST)] or [[]]
         answers = [self._ask(chunk) for chunk in chunks]

@@ -35,7 +35,7 @@ _TAB_AFTER_TEXT = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
 
 
 class YamlProblem(Exception):
-    """What cannot be read as YAML.
+    """The input cannot be read as YAML.
 
     Attributes:
         line: where, counted from 1.

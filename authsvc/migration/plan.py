@@ -8,17 +8,17 @@ from authsvc.tenancy.machine_records import Grant
 from authsvc.tenancy.records import Role
 
 ProblemKind = Literal["not_converted", "narrowed", "note"]
-"""Whether a part was left out, gives less than it did, or only is to be known."""
+"""Whether a part was left out, gives less than before, or is only worth knowing."""
 
 
 @frozen
 class MigrationOptions:
-    """What the file does not say.
+    """Information that the file does not contain.
 
     Attributes:
         apps: slugs of namespaces that the file does not name.
         emails: addresses of accounts whose names are none, by account.
-        email_domain: what makes addresses of the names of all other accounts; None for nothing.
+        email_domain: the domain that turns the names of all other accounts into addresses; None for none.
         machines: accounts that stay machines, whatever their names.
     """
 
@@ -30,13 +30,13 @@ class MigrationOptions:
 
 @frozen
 class MigrationProblem:
-    """Something that is not as it was.
+    """A difference from the old configuration.
 
     Attributes:
         line: of the file; 0 when it is about no line.
-        kind: what it means.
-        text: what it is and what to do.
-        accounts: whom it concerns, if only some.
+        kind: its consequence.
+        text: the difference, and what to do.
+        accounts: the accounts that it affects, if only some.
     """
 
     line: int
@@ -47,12 +47,12 @@ class MigrationProblem:
 
 @frozen
 class MigratedAccount:
-    """What an account becomes: a member when there are an address and a role, else a service account.
+    """The result for an account: a member if there are an address and a role, else a service account.
 
     Attributes:
         account: its name in docker_auth.
         line: where it is.
-        grants: all that it may do.
+        grants: all its rights.
         exact: whether it may do the same as before in the apps; else less.
         email: of the member; None for a service account.
         role: of the member.
@@ -72,7 +72,7 @@ class MigratedAccount:
 
 @frozen
 class MigrationPlan:
-    """What is to be made.
+    """What the migration creates.
 
     Attributes:
         apps: slugs, sorted.

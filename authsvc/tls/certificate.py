@@ -33,11 +33,11 @@ class TlsServer:
 
 @frozen
 class SeenCertificate:
-    """The certificate that a server shows, and what came of checking it.
+    """The certificate that a server shows, and the result of its verification.
 
     Attributes:
         names: that it is for; clients ignore others, such as its subject.
-        issuer: who signed it.
+        issuer: its signer.
         begins: aware.
         ends: aware.
         error: OpenSSL's number of why it is not accepted; 0 when it is.
@@ -62,7 +62,7 @@ class SeenCertificate:
 def client_context(
     authorities: Path | None = None, *, verified: bool = True, protocols: tuple[str, ...] = HTTP_1
 ) -> ssl.SSLContext:
-    """Return what connects over TLS as a client.
+    """Return a context for TLS connections as a client.
 
     Args:
         authorities: PEM file of further authorities than those of the system.
@@ -115,7 +115,7 @@ async def see_certificate(server: TlsServer, trusting: ssl.SSLContext, deadline:
 
 
 def _trusting_alone(raw: bytes) -> ssl.SSLContext:
-    """Return a context to which this certificate is an authority: it sees no fault but the certificate's own."""
+    """Return a context that trusts this certificate, so that it reports only the certificate's own problems."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=raw)
     context.hostname_checks_common_name = False

@@ -18,12 +18,12 @@ NOT_BEGUN, ENDED, OTHER_HOST, OTHER_ADDRESS = 9, 10, 62, 64
 
 
 class CertificateStatus(enum.Enum):
-    """How a certificate is, as ``/readyz`` says it."""
+    """The state of a certificate, as in ``/readyz``."""
 
     NOT_CONFIGURED = "not configured"
     """Its address is not configured."""
     UNKNOWN = "unknown"
-    """It could not be looked at."""
+    """It could not be read."""
     OK = "ok"
     ENDS_SOON = "ends soon"
     WRONG = "wrong"
@@ -32,11 +32,11 @@ class CertificateStatus(enum.Enum):
 
 @frozen
 class CertificateVerdict:
-    """How a certificate is, and why.
+    """The state of a certificate, and its reason.
 
     Attributes:
         status: in a word.
-        detail: for people; None when there is nothing to say.
+        detail: a sentence; None when there is no problem.
     """
 
     status: CertificateStatus
@@ -44,7 +44,7 @@ class CertificateVerdict:
 
 
 def judge(seen: SeenCertificate, host: str, now: datetime) -> CertificateVerdict:
-    """Return what clients make of a certificate that should be for ``host``.
+    """Return whether clients accept a certificate that should be for ``host``.
 
     An authority that is unknown to this machine is not a problem: clients may be configured to trust it.
     """

@@ -8,13 +8,13 @@ from authsvc.tls.certificate import SeenCertificate, TlsServer, client_context, 
 from authsvc.tls.verdict import CertificateStatus, CertificateVerdict, judge
 
 LOOK_EVERY, LOOK_AGAIN = 60.0, 10.0
-"""Seconds between two looks, and after one that failed."""
+"""Seconds between two checks, and after a failed one."""
 
 DEADLINE = 5.0
 """Seconds for one handshake; a check takes two or three."""
 
 FAILURES = 30
-"""So many looks in a row may fail before it is reported: at a start, nginx comes after authsvc."""
+"""How many checks in a row may fail before that is reported: at a start, nginx starts after authsvc."""
 
 _NOT_CONFIGURED = CertificateVerdict(CertificateStatus.NOT_CONFIGURED)
 
@@ -38,7 +38,7 @@ class CertificateWatch:
         unknown = CertificateVerdict(CertificateStatus.UNKNOWN, "it has not been checked yet")
         self.verdict = unknown if server else _NOT_CONFIGURED
         self.seen: SeenCertificate | None = None
-        """At the last look; None when that failed."""
+        """The result of the last check; None when that failed."""
         self._server = server
         self._clock = clock
         self._on_change = on_change
@@ -46,7 +46,7 @@ class CertificateWatch:
         self._failures = 0
 
     def facts(self) -> Mapping[str, str | None]:
-        """Return what the last look said, for ``/readyz``."""
+        """Return the result of the last check, for ``/readyz``."""
         return {
             "status": self.verdict.status.value,
             "not_after": self.seen.ends.isoformat() if self.seen else None,
@@ -54,11 +54,12 @@ class CertificateWatch:
         }
 
     async def look(self) -> None:
-        """Look once, and report a change."""
+        """Check once, and report a change."""
         if self._server is None:
             return
         try:
-            # Made for each look, in a thread because it takes a while: the authorities of the system may change.
+            # Made for each check, because the authorities of the system may change, and in a thread, because that takes
+            # a while.
             trusting = await asyncio.to_thread(client_context)
             self.seen = await see_certificate(self._server, trusting, DEADLINE)
         except (OSError, ValueError) as error:
@@ -75,7 +76,7 @@ class CertificateWatch:
         self._report()
 
     async def keep_looking(self, after_look: Callable[[], None] = lambda: None) -> None:
-        """Look each minute until cancelled."""
+        """Check every minute until cancelled."""
         while self._server is not None:
             await self.look()
             after_look()
