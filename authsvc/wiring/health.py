@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from authsvc.clock_skew import certain_skew
 from authsvc.disk_room import HANGS_AFTER, DiskWatch, Room
 from authsvc.errors import AuthsvcError, StoreRefused, StoreUnavailable
+from authsvc.in_flight import InFlight
 from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import Logger
 from authsvc.metrics import catalogue
@@ -84,6 +85,7 @@ class HealthReport:
     watches: RoomWatches
     shared_metrics: SharedMetrics
     logger: Logger
+    _looks: InFlight[str, tuple[str, float | None]] = field(factory=InFlight, init=False)
 
     def readiness(self) -> Readiness:
         """Return the function that answers ``/readyz``."""
@@ -191,7 +193,13 @@ class HealthReport:
         return "up", round(certain_skew(theirs, theirs, before, clock().timestamp()), 3)
 
     async def _look_at_registry(self) -> tuple[str, float | None]:
-        """Return its state, and the seconds by which its clock is ahead of ours; None when they are unknown."""
+        """Return its state, and the seconds by which its clock is ahead of ours; None when they are unknown.
+
+        Callers at the same time share one request: an answer of ``/readyz`` has its state and its clock.
+        """
+        return await self._looks.ask(REGISTRY, lambda: asyncio.create_task(self._ask_registry()))
+
+    async def _ask_registry(self) -> tuple[str, float | None]:
         before = clock().timestamp()
         look = await look_at_registry(self.settings.registry_url)
         if look.date is None:

@@ -2,8 +2,12 @@
 
 import asyncio
 import io
+import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+from aiohttp.test_utils import make_mocked_request
 
 from authsvc.disk_room import DiskWatch
 from authsvc.logs import make_logger
@@ -19,8 +23,36 @@ from authsvc.wiring import clock
 from authsvc.wiring.health import DOWN, UP, HealthReport
 from authsvc.wiring.room import RoomWatches
 from tests.support.ports import free_port
+from tests.support.real_registry import INSTALLED, running
 from tests.support.redis_server import connected
+from tests.support.relay import Relay, Stream, pump
 from tests.support.waiting import PATIENCE
+
+
+class CountedConnections(Relay):
+    """Forwards from one unix socket to another, and counts; each look has a connection of its own.
+
+    Attributes:
+        count: of the connections so far.
+    """
+
+    def __init__(self, here: Path, there: Path) -> None:
+        super().__init__()
+        self.count = 0
+        self._here, self._there = here, there
+
+    async def listen(self) -> asyncio.Server:
+        """Listen on the socket in front."""
+        return await asyncio.start_unix_server(self.connected, self._here)
+
+    async def connect(self) -> Stream:
+        """Connect to the server behind."""
+        self.count += 1
+        return await asyncio.open_unix_connection(self._there)
+
+    async def forward(self, client: Stream, server: Stream) -> None:
+        """Forward both directions."""
+        await asyncio.gather(pump(client[0], server[1], 65536), pump(server[0], client[1], 65536))
 
 
 def report(connection: Connection, log: io.StringIO, **settings: str) -> HealthReport:
@@ -85,3 +117,20 @@ async def test_measuring_goes_on_after_a_fault(monkeypatch: Any, tmp_path: Path)
     assert "health.failed" in log.getvalue()
     assert one.shared_metrics.value(PART_UP, NGINX) not in {UP, DOWN}
     assert one.shared_metrics.value(CLOCK_SKEW, REDIS) == 0
+
+
+async def test_an_answer_looks_at_the_registry_once(folder: Path) -> None:
+    """For its state and its clock; the next answer looks again, and sees that it is gone."""
+    answers = list[Any]()
+    async with connected() as connection:
+        here = folder / "front.sock"
+        one = report(connection, io.StringIO(), AUTHSVC_REGISTRY_URL=f"unix://{quote(str(here))}")
+        with running(INSTALLED) as registry, CountedConnections(here, registry.folder / "r.sock") as front:
+            for _ in range(2):
+                answers.append(await one.readiness().readyz(make_mocked_request("GET", "/readyz")))
+            count = front.count
+        answers.append(await one.readiness().readyz(make_mocked_request("GET", "/readyz")))
+    said = [json.loads(answer.text or "") for answer in answers]
+    assert [facts["registry"] for facts in said] == ["up", "up", "down"]
+    assert [facts["clocks"]["registry_ahead_seconds"] for facts in said] == [0, 0, None]
+    assert count == 2
