@@ -87,17 +87,6 @@ def room_on(free: int, reserve: int, before: Room) -> Room:
     return Room.FULL if free < full else Room.LOW if free < low else Room.ENOUGH
 
 
-def describe_images(watch: "DiskWatch") -> str:
-    """Return a sentence for people about the disk of the images."""
-    disk = watch.disk
-    if disk is None:
-        return f"the disk of the images cannot be examined: {watch.error}"
-    free = f"{disk.free // MIB} MiB are free on the disk of the images ({disk.folder})"
-    if watch.room is Room.ENOUGH:
-        return f"{free} again"
-    return f"only {free}, and pushes fail when it is full; make room there, or delete images and collect garbage"
-
-
 def share_disk(one: Sequence[Path], other: Sequence[Path]) -> bool:
     """Whether a folder of each is on the same file system, as far as that can be seen."""
     devices = []
@@ -109,15 +98,28 @@ def share_disk(one: Sequence[Path], other: Sequence[Path]) -> bool:
     return bool(devices[0] & devices[1])
 
 
-def describe(watch: "DiskWatch") -> str:
+def describe_store(watch: "DiskWatch") -> str:
     """Return a sentence for people about the disk of Redis."""
-    disk = watch.disk
-    if disk is None:
-        return f"the disk of Redis cannot be examined: {watch.error}"
-    free = f"{disk.free // MIB} MiB are free on the disk of Redis ({disk.folder})"
+    free = _describe_free(watch, "Redis")
     if watch.room is Room.FULL:
         return f"{free}, so the audit of token requests has stopped, and licenses can still be changed; make room there"
-    return f"only {free}; make room there" if watch.room is Room.LOW else f"{free} again"
+    return f"only {free}; make room there" if watch.room is Room.LOW else free
+
+
+def describe_images(watch: "DiskWatch") -> str:
+    """Return a sentence for people about the disk of the images."""
+    free = _describe_free(watch, "the images")
+    if watch.room in {Room.LOW, Room.FULL}:
+        return f"only {free}, and pushes fail when it is full; make room there, or delete images and collect garbage"
+    return free
+
+
+def _describe_free(watch: "DiskWatch", whose: str) -> str:
+    """Return how much is free, or why that is unknown: a whole sentence when there is nothing to do about it."""
+    if watch.disk is None:
+        return f"the disk of {whose} cannot be examined: {watch.error}"
+    free = f"{watch.disk.free // MIB} MiB are free on the disk of {whose} ({watch.disk.folder})"
+    return f"{free} again" if watch.room is Room.ENOUGH else free
 
 
 class DiskWatch:

@@ -14,8 +14,8 @@ from authsvc.disk_room import (
     Disk,
     DiskWatch,
     Room,
-    describe,
     describe_images,
+    describe_store,
     measure,
     room_on,
     share_disk,
@@ -66,7 +66,7 @@ def test_the_fullest_disk_counts(tmp_path: Path) -> None:
 def test_only_changes_are_told(tmp_path: Path) -> None:
     """A disk with room is worth no word at the start; a full one is, once."""
     told: list[str] = []
-    watch = DiskWatch((tmp_path,), 1, lambda watch: told.append(describe(watch)))
+    watch = DiskWatch((tmp_path,), 1, lambda watch: told.append(describe_store(watch)))
     watch.look()
     assert ([], True) == (told, watch.has_room())
 
@@ -134,7 +134,7 @@ async def test_a_disk_that_does_not_answer_hangs(monkeypatch: pytest.MonkeyPatch
 def test_what_cannot_be_looked_at_stops_nothing(tmp_path: Path) -> None:
     """A folder that is gone is told of, and is no full disk; neither is one that nobody named."""
     told: list[str] = []
-    watch = DiskWatch((tmp_path / "gone",), 1, lambda watch: told.append(describe(watch)))
+    watch = DiskWatch((tmp_path / "gone",), 1, lambda watch: told.append(describe_store(watch)))
     watch.look()
     assert (Room.UNKNOWN, True) == (watch.room, watch.has_room())
     assert "No such file" in str(watch.error)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from authsvc.disk_room import MIB, DiskWatch, describe, describe_images, share_disk
+from authsvc.disk_room import MIB, DiskWatch, describe_images, describe_store, share_disk
 from authsvc.errors import SetupRefused
 from authsvc.keys.secrets_dir import root_is_offline
 from authsvc.listen_address import ListenAddress, join_authority
@@ -126,7 +126,7 @@ async def up(
 def _disks(settings: Settings, say: Callable[[str], None]) -> Iterator[DiskWatch]:
     """Return the watches of the disks; one that Redis and the images share is reported only once."""
     reserve = settings.redis_disk_reserve * MIB
-    yield DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
+    yield DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe_store(watch)))
     if not share_disk(settings.registry_disk, settings.redis_disk):
         reserve = settings.registry_disk_reserve * MIB
         yield DiskWatch(settings.registry_disk, reserve, lambda watch: say(describe_images(watch)))

@@ -7,7 +7,7 @@ from functools import partial
 
 from attrs import frozen
 
-from authsvc.disk_room import MIB, DiskWatch, Room, describe, describe_images, share_disk
+from authsvc.disk_room import MIB, DiskWatch, Room, describe_images, describe_store, share_disk
 from authsvc.logs import Logger
 from authsvc.metrics.catalogue import (
     REGISTRY_DISK_FREE,
@@ -60,7 +60,7 @@ async def _watched_disks(settings: Settings, logger: Logger, slot: Slot) -> Asyn
 
     def store_changed(watch: DiskWatch) -> None:
         log = logger.info if watch.room is Room.ENOUGH else logger.warning
-        log("store.disk", room=watch.room.value, free=_free(watch), reserve=watch.reserve, detail=describe(watch))
+        log("store.disk", room=watch.room.value, free=_free(watch), reserve=watch.reserve, detail=describe_store(watch))
 
     def images_changed(watch: DiskWatch) -> None:
         if not share_disk(settings.registry_disk, settings.redis_disk):
