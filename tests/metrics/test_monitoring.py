@@ -1,12 +1,24 @@
 """Alert rules and dashboard ask for what authsvc exposes, and each row of docs/metrics.md has its rule."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from authsvc.cli import status_parts
 from authsvc.metrics.catalogue import METRICS
+from authsvc.tls import verdict
 from tests.metrics.test_documented import PAGE
 from tests.support.monitoring import DASHBOARD, dashboard, panels, rules, series_of, wrong_in
+
+STATUS: dict[str, timedelta | float] = {
+    "AuthsvcTlsCertificate": verdict.SOON,
+    "AuthsvcTokenRootEnding": status_parts.ROOT_WARNING,
+    "AuthsvcClockSkew": status_parts.CLOCK_WARNING,
+    "AuthsvcAuditFull": status_parts.AUDIT_WARNING,
+    "AuthsvcImagesNotCrawled": status_parts.CRAWL_WARNING,
+}
+"""From which value on `authsvc status` warns of what a rule is for."""
 
 
 def alarms() -> list[tuple[str, str]]:
@@ -35,6 +47,22 @@ def test_rules_ask_for_what_there_is() -> None:
         asked = set(re.findall(r"\$labels\.(\w+)", str(rule.annotations)))
         known = {label.name for metric in METRICS if metric.name in rule.expression for label in metric.labels}
         assert asked <= known, rule.name
+
+
+@pytest.mark.parametrize("name", STATUS)
+def test_status_warns_where_a_rule_fires(name: str) -> None:
+    """Otherwise a person who is called finds nothing wrong, or a warning calls nobody."""
+    (rule,) = [rule for rule in rules() if rule.name == name]
+    limit = STATUS[name]
+    value = limit.total_seconds() if isinstance(limit, timedelta) else limit
+    first = re.search(r"[<>] ([0-9.]+)", rule.expression)
+    assert first is not None
+    assert float(first[1]) == value
+
+
+def test_certificates_end_soon_by_one_measure() -> None:
+    """That of clients, which the server judges, and a leaf that a person renews."""
+    assert verdict.SOON == status_parts.CERTIFICATE_WARNING
 
 
 def test_each_rule_says_what_to_do() -> None:
