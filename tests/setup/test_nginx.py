@@ -126,9 +126,20 @@ async def test_refusals_are_never_pages(front: Front, request_text: str, status:
 
 
 async def test_the_api_says_which_methods_an_address_has(front: Front) -> None:
-    """A method that is none of ours is passed on below /api/ alone, where the answer is a problem with `Allow`."""
+    """A method that the API does not serve is passed on below /api/ alone: its answer is a problem with `Allow`."""
     await front.ask(b"QUERY /api/v1/apps HTTP/1.1\r\nHost: x\r\n\r\n")
     assert front.edge.asked == 1
+
+
+@pytest.mark.parametrize("method", ["FOO", "GETS", "BREW", "CONNECTION"])
+async def test_a_made_up_method_is_a_problem(front: Front, method: str) -> None:
+    """The HTTP parser of the API would refuse it as plain text."""
+    answer = await front.ask(f"{method} /api/v1/apps HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    assert (answer.status, answer.headers["content-type"]) == (405, "application/problem+json")
+    assert json.loads(answer.body)["code"] == "method_not_allowed"
+    assert answer.headers["allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    assert front.edge.asked == 0
 
 
 @pytest.mark.parametrize(

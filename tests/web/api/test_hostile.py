@@ -1,6 +1,8 @@
 """What a client can send that is no request to the management API: answered as a problem, never as a fault."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from tests.web.api.conftest import THEIR_APP, People
 from tests.web.api.test_licenses import NEW
 
 CREATE = ("POST", "/licenses")
+
+NGINX = Path(__file__).parents[3] / "registry-config/nginx.conf"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +144,20 @@ async def test_addresses_that_are_not_served(
         assert reply.code == {404: "path_not_found", 405: "method_not_allowed"}[status]
         assert reply.json()["request_id"] == reply.headers["x-request-id"]
     assert ("allow" in reply.headers) == (status == 405)
+
+
+def passed_methods() -> list[str]:
+    """Return the methods that nginx passes on below /api/ alone."""
+    (methods,) = re.findall(r'"~\^\(([A-Z|]+)\)\\\|/api/" "";', NGINX.read_text(encoding="utf-8"))
+    return [*methods.split("|")]
+
+
+@pytest.mark.parametrize("method", passed_methods())
+async def test_a_method_of_other_protocols(api: ApiServer, people: People, method: str) -> None:
+    """What nginx passes on is answered in the dialect of the API, not by the HTTP parser."""
+    reply = await api.ask(method, "/api/v1/apps", people["owner"], checked=False)
+    assert (reply.status, reply.code) == (405, "method_not_allowed")
+    assert reply.headers["allow"] == "GET,HEAD,POST"
 
 
 async def test_a_method_is_what_the_request_says(api: ApiServer, people: People) -> None:
