@@ -9,6 +9,7 @@ import click
 from attrs import evolve
 
 from authsvc.cli.console import common_options, print_json, refuse, remark, run, say
+from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.hints import REMEDIES
 from authsvc.cli.pagination import Column, Table, lines_below, page_of, print_list
 from authsvc.counts import counted
@@ -162,7 +163,7 @@ async def _explanation(manage: "Management", request_id: str) -> "Explanation":
 
 
 @audit_group.command("export")
-@click.argument("file")
+@click.argument("file", type=FILE_NAME)
 @common_options
 def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Copy all entries to FILE, one JSON object a line, oldest first; an existing file is continued."""

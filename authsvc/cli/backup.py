@@ -10,6 +10,7 @@ import click
 
 from authsvc.cli.confirm import yes_option
 from authsvc.cli.console import find, local_options, print_json, refuse, remark, say
+from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.hints import explained
 from authsvc.counts import counted
 from authsvc.errors import AuthsvcError, SetupRefused, StoreRefused, StoreUnavailable
@@ -30,7 +31,7 @@ LEFT_OUT = "keys, other secrets and images are not in it: docs/deploy.md says ho
 
 
 @click.command("backup")
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=FILE_NAME, metavar="FILE")
 @local_options
 def backup_command(file: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Write the contents of Redis to FILE while it serves; "-" is standard output. Keys and images are not included."""
@@ -73,7 +74,7 @@ async def _backup(settings: "Settings", file: str) -> int:
 
 
 @click.command("restore")
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=FILE_NAME, metavar="FILE")
 @click.option(
     "--audit",
     multiple=True,

@@ -20,6 +20,7 @@ from authsvc.cli.console import (
     run,
     say,
 )
+from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.hints import explained
 from authsvc.errors import AuthsvcError, InputRefused, SetupRefused
 from authsvc.tenancy.dates import parse_span, render_instant
@@ -111,7 +112,11 @@ def rotate(
 )
 @click.option("--life", default="30d", show_default=True, metavar="SPAN", help="How long it is valid, up to 90d.")
 @click.option(
-    "--output", required=True, metavar="FILE", help="Write the certificate to this file; - is standard output."
+    "--output",
+    required=True,
+    type=FILE_NAME,
+    metavar="FILE",
+    help="Write the certificate to this file; - is standard output.",
 )
 @local_options
 def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from authsvc.cli.console import common_options, remark, run
+from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.license_output import LicenseOutput, key_option, print_changed, say_if_app_is_named_twice, write_key
 from authsvc.counts import counted
 from authsvc.license_file import COMFORTABLE_BYTES
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     "--customer-reference", metavar="TEXT", help="Your own key for the customer, which is looked up before the name."
 )
 @click.option("--customer-email", metavar="EMAIL", help="E-mail address of the customer, if it has none yet.")
-@click.option("--output", metavar="FILE", help="Write the license file to this path; - is standard output.")
+@click.option(
+    "--output", type=FILE_NAME, metavar="FILE", help="Write the license file to this path; - is standard output."
+)
 @key_option
 @common_options
 def create(

@@ -9,6 +9,7 @@ import click
 from attrs import asdict, evolve
 
 from authsvc.cli.console import common_options, print_json, refuse, remark, run, say
+from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.row_file import (
     LastDays,
     RowFile,
@@ -41,7 +42,9 @@ STDOUT = "-"
 @click.option(
     "--output-dir", type=click.Path(path_type=Path), metavar="DIR", help="Write the license files to this folder."
 )
-@click.option("--output-tar", metavar="FILE", help="Write all of them into one tar instead; - is standard output.")
+@click.option(
+    "--output-tar", type=FILE_NAME, metavar="FILE", help="Write all of them into one tar instead; - is standard output."
+)
 @click.option("--skip-changed", is_flag=True, help="Skip rows that differ from their licenses; import the others.")
 @dry_run_option
 @common_options

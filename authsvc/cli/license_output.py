@@ -11,6 +11,7 @@ import click
 from authsvc import atomic_file
 from authsvc.cli import present
 from authsvc.cli.console import print_file, print_json, refuse, remark, say
+from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.license_folder import is_older_key_file
 from authsvc.tenancy.dates import render_instant
 
@@ -23,6 +24,7 @@ LICENSE_SUFFIX, KEY_SUFFIX = ".license.json", ".license-key.json"
 
 key_option = click.option(
     "--key-output",
+    type=FILE_NAME,
     metavar="FILE",
     help="Write the keys that verify the file to this path.  [default: NAME.license-key.json beside it]",
 )

@@ -7,6 +7,7 @@ import click
 
 from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import common_options, overlap_option, print_json, run, say
+from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.license_output import (
     STDOUT,
     LicenseOutput,
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 
 @click.command("download")
 @license_options
-@click.option("--output", required=True, metavar="FILE", help="Write the license file there; - is standard output.")
+@click.option(
+    "--output",
+    required=True,
+    type=FILE_NAME,
+    metavar="FILE",
+    help="Write the license file there; - is standard output.",
+)
 @key_option
 @common_options
 def download(
@@ -49,7 +56,9 @@ def download(
 @click.command("extend")
 @license_options
 @click.option("--expires", required=True, metavar="WHEN", help="2028-01-31, 2028-01-31T12:00:00Z, or 365d from now.")
-@click.option("--output", metavar="FILE", help="Write the new license file there; - is standard output.")
+@click.option(
+    "--output", type=FILE_NAME, metavar="FILE", help="Write the new license file there; - is standard output."
+)
 @common_options
 def extend(
     license_id: str, app: str | None, expires: str, output: str | None, data_dir: Path | None, *, as_json: bool
@@ -70,7 +79,9 @@ def extend(
 @click.command("rotate")
 @license_options
 @overlap_option
-@click.option("--output", metavar="FILE", help="Write the new license file there; - is standard output.")
+@click.option(
+    "--output", type=FILE_NAME, metavar="FILE", help="Write the new license file there; - is standard output."
+)
 @yes_option
 @common_options
 def rotate(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from authsvc.cli.console import common_options, run
+from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.license_output import LicenseOutput, license_options, print_changed
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     metavar="K=V",
     help="New value of a custom field; K= removes it; may be repeated.",
 )
-@click.option("--output", metavar="FILE", help="Write the new license file to this path; - is standard output.")
+@click.option(
+    "--output", type=FILE_NAME, metavar="FILE", help="Write the new license file to this path; - is standard output."
+)
 @common_options
 def set_command(
     license_id: str,
