@@ -261,6 +261,17 @@ def _print_json(value: Any) -> None:
     print(printable_json(value))
 
 
+def _completion(options: argparse.Namespace) -> int:
+    from authsvc.installer.completion import script
+
+    made = {
+        name: tuple(option for action in parser._actions for option in action.option_strings)  # noqa: SLF001 -- argparse has no other list of them
+        for name, parser in options.commands.items()
+    }
+    _print_document(script(options.shell, made).rstrip())
+    return 0
+
+
 def _options() -> argparse.Namespace:
     """Return the parsed arguments. argparse alone would not accept images after an option."""
     parser = _parser()
@@ -317,6 +328,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="IMAGE",
         help="or a file: a list of images, a compose file, manifests; without any, or for -, standard input",
     )
+    completion = command("completion", _completion, "Print the script with which a shell completes.", file=None)
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
     for with_key in (show, check, login):
         with_key.add_argument("--key", action="append", default=[], metavar="FILE", help="the vendor's public key")
     for with_json in (show, check, login, preflight):
@@ -324,4 +337,5 @@ def _parser() -> argparse.ArgumentParser:
     for online in (show, preflight, containerd):
         online.add_argument("--plain-http", action="store_true", help="the registry has no TLS")
         online.add_argument("--ca-file", metavar="FILE", help="certificates to trust, as PEM")
+    completion.set_defaults(commands=commands.choices)
     return parser
