@@ -7,8 +7,8 @@ from typing import Self
 
 from attrs import frozen
 
-from authsvc.activity.attribution import CLOCK_SLACK, DAYS_KEPT, HOURS_KEPT
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import CLOCK_SLACK, DAYS_KEPT, HOURS_KEPT
 from authsvc.errors import InputRefused
 from authsvc.tenancy.dates import parse_instant, parse_span
 

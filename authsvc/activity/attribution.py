@@ -18,27 +18,18 @@ counted as activity, but they change images.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from attrs import frozen
 
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import CLOCK_SLACK, HOURS_KEPT, ActivityKind
 from authsvc.client import UNKNOWN, network_of
 from authsvc.credentials.machine_secret import is_id
 from authsvc.policy import locate
 from authsvc.spec.registry_event import CacheUse, EventAction, RegistryEvent
 from authsvc.tenancy.subjects import LICENSE, SYSTEM, join_licenses, split_subject
-
-HOURS_KEPT = timedelta(days=14)
-"""How long counts by hour are stored. Older events are not counted, because it is no longer known whether they were
-counted before."""
-
-DAYS_KEPT = timedelta(days=400)
-"""How long counts by day are stored."""
-
-CLOCK_SLACK = timedelta(minutes=5)
-"""How far the clock of the registry may be ahead; the time of a later event is replaced by the current time."""
 
 MAX_SECTIONS = 100
 """Most manifests of an index that are stored as parts of it."""
@@ -56,16 +47,6 @@ MANIFESTS = frozenset(
 """Media types of manifests and indexes; an event with another type is about a blob."""
 
 _SUBJECTS = ("member", "service-account", "license")
-
-
-class ActivityKind(StrEnum):
-    """What is counted."""
-
-    PULL = "pull"
-    HEAD = "head"
-    PUSH = "push"
-    DELETE = "delete"
-    DOWNLOAD = "download"
 
 
 class NotCounted(StrEnum):

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import ActivityKind
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ from typing import Any
 from attrs import evolve, frozen
 
 from authsvc.activity.activity_filter import ActivityFilter
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ActivityRow
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import ActivityKind
 from authsvc.audit.entry_words import MANY
 from authsvc.audit.selection import EntrySelection
 from authsvc.audit.stored_entry import StoredEntry, instant

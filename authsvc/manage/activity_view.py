@@ -7,9 +7,9 @@ from datetime import datetime
 from attrs import frozen
 
 from authsvc.activity.activity_filter import Resolution
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ActivityRow, ImageHistory, Version
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import ActivityKind
 from authsvc.manage.actor import Actor
 from authsvc.manage.stores import Stores
 from authsvc.manage.subject_names import names_of

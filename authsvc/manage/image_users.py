@@ -6,9 +6,9 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from authsvc.activity.activity_filter import parse_time
-from authsvc.activity.attribution import DAYS_KEPT
 from authsvc.activity.history import ImageHistory, versions_of
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import DAYS_KEPT
 from authsvc.errors import InputRefused
 from authsvc.manage.activity_view import ImageActivity, ImageUser, LicenseNames
 from authsvc.manage.actor import Actor

@@ -6,9 +6,9 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from authsvc.activity.activity_filter import Resolution
-from authsvc.activity.attribution import DAYS_KEPT, ActivityKind
 from authsvc.activity.history import AccountActivity, AppDay, ImageHistory
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import DAYS_KEPT, ActivityKind
 from authsvc.store import keys
 from authsvc.store.activity_images import RedisActivityImages, read_hashes
 from authsvc.store.activity_layout import (

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from attrs import frozen
 
 from authsvc.activity.activity_filter import Resolution
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ImageUse
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import ActivityKind
 from authsvc.tenancy.subjects import LICENSE
 
 HOUR, DAY = 3600, 86400

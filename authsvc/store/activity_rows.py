@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from attrs import define, field, frozen
 
 from authsvc.activity.activity_filter import ActivityFilter
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ActivityRow
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import ActivityKind
 from authsvc.policy import locate
 from authsvc.store import keys
 from authsvc.store.activity_images import MAX_IMAGES, RedisActivityImages, read_hashes

@@ -12,17 +12,10 @@ from typing import Any
 
 from attrs import define, field
 
-from authsvc.activity.attribution import (
-    DAYS_KEPT,
-    HOURS_KEPT,
-    ActivityEvent,
-    NotCounted,
-    attributed,
-    needed_apps,
-    needed_licenses,
-)
+from authsvc.activity.attribution import ActivityEvent, NotCounted, attributed, needed_apps, needed_licenses
 from authsvc.activity.event_sink import RecordedEvents
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import DAYS_KEPT, HOURS_KEPT
 from authsvc.client import block_of
 from authsvc.errors import STORE_AWAY, StoreRefused, StoreUnavailable
 from authsvc.spec.registry_event import CacheUse, EventAction, RegistryEvent

@@ -6,17 +6,15 @@ from typing import Any
 import pytest
 
 from authsvc.activity.attribution import (
-    CLOCK_SLACK,
-    HOURS_KEPT,
     MAX_SECTIONS,
     ActivityEvent,
-    ActivityKind,
     NotCounted,
     attributed,
     needed_apps,
     needed_licenses,
 )
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import CLOCK_SLACK, HOURS_KEPT, ActivityKind
 from authsvc.spec.registry_event import RegistryEvent
 from tests.support.activity import BLOB, INDEX, LICENSE, MEMBER, OTHER_LICENSE, digest, event
 from tests.support.builders import NOW

@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 from redis import Redis
 
-from authsvc.activity.attribution import ActivityKind
+from authsvc.activity.kinds import ActivityKind
 from authsvc.keys.secrets_dir import load_event_bearers
 from tests.bench import installation
 from tests.bench.asker import asking

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from authsvc.activity.attribution import ActivityKind
+from authsvc.activity.kinds import ActivityKind
 from tests.bench import installation
 from tests.bench.bare import PLAIN, SIGNING, bare_server
 from tests.bench.beside import EventLoad, run_beside

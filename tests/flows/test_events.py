@@ -14,8 +14,8 @@ import pytest
 from attrs import frozen
 from redis import Redis
 
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import ActivityKind
 from authsvc.keys.secrets_dir import load_event_bearers
 from tests.support.http_client import Reply, ask, get_token
 from tests.support.load import meanwhile

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from authsvc.activity.activity_filter import Resolution
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ActivityRow
+from authsvc.activity.kinds import ActivityKind
 from authsvc.spec.registry_event import CacheUse, RegistryEvent
 from tests.support.activity import LICENSE, Recording, blob, digest, event, recording
 from tests.support.activity_totals import all_rows, readers

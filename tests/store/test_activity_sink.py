@@ -13,9 +13,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from authsvc.activity.activity_filter import Resolution
-from authsvc.activity.attribution import HOURS_KEPT
 from authsvc.activity.event_sink import RecordedEvents
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import HOURS_KEPT
 from authsvc.errors import StoreRefused, StoreUnavailable
 from authsvc.spec.registry_event import RegistryEvent
 from authsvc.store import activity_sink, keys

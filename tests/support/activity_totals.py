@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from authsvc.activity.activity_filter import ActivityFilter, Resolution
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ActivityRow, AppDay
+from authsvc.activity.kinds import ActivityKind
 from authsvc.store.activity_accounts import RedisActivityAccounts
 from authsvc.store.activity_rows import RedisActivityRows
 from authsvc.store.codec import Codec

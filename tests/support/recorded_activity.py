@@ -5,9 +5,9 @@ from collections import Counter
 
 from redis import Redis
 
-from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ImageHistory
 from authsvc.activity.image_name import ImageName
+from authsvc.activity.kinds import ActivityKind
 from authsvc.redaction import Secret
 from authsvc.store import keys
 from authsvc.store.activity_images import RedisActivityImages
