@@ -11,7 +11,7 @@ from typing import Any
 
 from authsvc.bounded_json import bounded_json
 
-_ENCODER = json.JSONEncoder(default=str)
+_ENCODER = json.JSONEncoder(default=str, separators=(",", ":"))
 """Made once, because ``json.dumps`` with an option makes an encoder for every line."""
 
 MAX_LINE = 8 * 1024
@@ -31,5 +31,9 @@ def info_line(event: str, at: datetime, facts: Mapping[str, Any]) -> str:
         at: when it is written, aware.
         facts: further keys; none may be ``event``, ``at`` or another key of every line.
     """
-    written = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return log_line({**facts, "event": event, "level": "info", "at": written})
+    return log_line({**facts, "event": event, "level": "info", "at": instant_text(at.astimezone(UTC))})
+
+
+def instant_text(at: datetime) -> str:
+    """Return an instant in UTC as lines show it (RFC 3339)."""
+    return f"{at.isoformat()[:-6]}Z"

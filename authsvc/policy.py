@@ -219,6 +219,7 @@ def _covered(patterns: tuple[str, ...] | None, location: RepositoryLocation) -> 
     return any(_covers(pattern, location) for pattern in patterns)
 
 
+@lru_cache(1024)
 def _covers(pattern: str, location: RepositoryLocation) -> bool:
     if location.upstream is None:
         return covers_native(pattern, location.rest)

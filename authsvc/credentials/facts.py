@@ -67,6 +67,14 @@ class CredentialFactsReader(Protocol):
         ...
 
 
+class CachedFactsReader(CredentialFactsReader, Protocol):
+    """Facts that are known without asking the store; every read raises NotCached when they are not."""
+
+    def current_license(self, license_id: str) -> tuple[License, App] | None:
+        """Return a license and its app as the store has them now, or None when they are not known."""
+        ...
+
+
 class RecentLicenses(Protocol):
     """Licenses that the store had within the last minute, for use while it is unavailable (design #13)."""
 

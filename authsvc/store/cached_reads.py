@@ -132,6 +132,15 @@ class CachedFacts:
         member = cast("Member", found[1]) if members else None
         return CredentialFacts(cast("C", found[0]), member, _by_slug(found[1 + len(members) :]))
 
+    def current_license(self, license_id: str) -> tuple[License, App] | None:
+        """Return the license and its app, or None unless both are cached and current."""
+        license_ = self.cache.current((keys.license_(license_id),))
+        if license_ is None:
+            return None
+        found = cast("License", license_[0])
+        app = self.cache.current((keys.app(found.app),))
+        return None if app is None else (found, cast("App", app[0]))
+
     def recall(self, license_id: str) -> tuple[License, App] | None:
         """Return the license and its app as Redis had them within the last minute, or None."""
         license_ = cast("License | None", self.cache.recent(keys.license_(license_id)))

@@ -1,16 +1,20 @@
 """Makes the client value of a request: its address from the connection and the headers of trusted proxies."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from aiohttp import web
-from attrs import frozen
+from attrs import Factory, field, frozen
 
 from authsvc.client import UNKNOWN, Client, is_private, network_of, parse_address
 from authsvc.settings import Network
 
 CLIENT = web.RequestKey("client", Client)
 """The sender of a request, for every handler."""
+
+MAX_REMEMBERED, MAX_REMEMBERED_TEXT = 2048, 256
+"""Most clients that are remembered, and the most characters of their headers: a client sends several requests."""
 
 _IN_BRACKETS_OR_WITH_PORT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
 
@@ -28,17 +32,25 @@ class ClientReader:
     trusted: Sequence[Network] = ()
     private: bool = True
 
+    _remembered: Callable[..., Client] = field(
+        init=False,
+        eq=False,
+        repr=False,
+        default=Factory(lambda self: lru_cache(MAX_REMEMBERED)(self._client), takes_self=True),
+    )
+
     def read(self, request: web.Request) -> Client:
         """Return the client of ``request``; a name in its form is not known yet."""
-        address = client_address(request.remote, request.headers.getall("X-Forwarded-For", []), self.trusted)
+        headers = request.headers
+        forwarded, software = tuple(headers.getall("X-Forwarded-For", ())), headers.get("User-Agent", "")
+        is_short = len(software) + sum(map(len, forwarded)) <= MAX_REMEMBERED_TEXT
+        client = self._remembered if is_short else self._client
+        return client(request.remote, forwarded, request.method, software)
+
+    def _client(self, peer: str | None, forwarded: tuple[str, ...], method: str, software: str) -> Client:
+        address = client_address(peer, forwarded, self.trusted)
         network = network_of(address)
-        return Client(
-            address,
-            network,
-            request.method,
-            request.headers.get("User-Agent", ""),
-            owns_address=self.private or not is_private(network),
-        )
+        return Client(address, network, method, software, owns_address=self.private or not is_private(network))
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:

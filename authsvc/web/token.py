@@ -1,19 +1,20 @@
 """The token endpoint, ``GET`` and ``POST /auth/token``: reads both forms, answers, logs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from msgspec.json import encode
 
 from authsvc.audit.token_event import AuditedRequest
 from authsvc.client import Client
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
 from authsvc.logs import Logger
-from authsvc.outcomes import outcome_of_error
+from authsvc.outcomes import Outcome, outcome_of_error
 from authsvc.refusal_sentences import refusal_sentence
 from authsvc.spec.scope import ScopeSet
 from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query_string
@@ -24,6 +25,7 @@ BODY_DEADLINE = 10.0
 """Seconds in which a client must have sent its form."""
 
 MAX_FORM_FIELDS = 200
+JSON = {"Content-Type": "application/json; charset=utf-8"}
 MAX_LOGGED = 100
 """Most characters of unverified client text in the log."""
 
@@ -73,14 +75,6 @@ class TokenEndpoint:
     async def _answer(self, request: web.Request, token_request: TokenRequest) -> web.Response:
         now = self._clock()
         client = request[CLIENT].named(token_request.client_id)
-        log = self._logger.bind(
-            request_id=request[REQUEST_ID],
-            address=client.address[:MAX_LOGGED],
-            client_id=(client.client_id or "")[:MAX_LOGGED] or None,
-            user_agent=client.user_agent[:MAX_LOGGED],
-            asked=[str(scope) for scope in token_request.scopes.scopes],
-            dropped=token_request.scopes.dropped,
-        )
         asked = AuditedRequest(request[REQUEST_ID], now, client, token_request)
         try:
             issued = await self._issuance.issue(token_request, client, now)
@@ -88,11 +82,25 @@ class TokenEndpoint:
             self._record(asked, error)
             outcome = outcome_of_error(error)
             if isinstance(error, AuthsvcError) and not outcome.is_fault:  # the middleware logs those
-                log.log(outcome.log_level, outcome.log_event, **refusal_facts(error))
+                self._log(outcome, asked, refusal_facts(error))
             raise
         self._record(asked, issued)
-        log.log(issued.outcome.log_level, issued.outcome.log_event, **_facts(issued))
-        return web.json_response(issued.response.to_json())
+        self._log(issued.outcome, asked, _facts(issued))
+        return web.Response(body=encode(issued.response.to_json()), headers=JSON)
+
+    def _log(self, outcome: Outcome, asked: AuditedRequest, facts: Mapping[str, Any]) -> None:
+        client, scopes = asked.client, asked.request.scopes
+        self._logger.log(
+            outcome.log_level,
+            outcome.log_event,
+            request_id=asked.request_id,
+            address=client.address[:MAX_LOGGED],
+            client_id=(client.client_id or "")[:MAX_LOGGED] or None,
+            user_agent=client.user_agent[:MAX_LOGGED],
+            asked=[str(scope) for scope in scopes.scopes],
+            dropped=scopes.dropped,
+            **facts,
+        )
 
 
 def refusal_facts(error: AuthsvcError) -> dict[str, Any]:

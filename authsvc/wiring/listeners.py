@@ -1,8 +1,7 @@
 """The listeners of a worker: routes on sockets, inside the middleware."""
 
-import secrets
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
@@ -17,9 +16,6 @@ from authsvc.web.client import ClientReader
 from authsvc.web.listener import Drain, Listener, make_web_app
 from authsvc.web.metrics import count_status
 from authsvc.web.middleware import around
-from authsvc.wiring import clock
-
-REQUEST_NUMBER_BYTES = 4
 
 
 @frozen
@@ -60,7 +56,7 @@ def served_routes(
 
 @asynccontextmanager
 async def listeners(
-    settings: Settings, served: Iterable[ServedRoutes], logger: Logger, slot: Slot
+    settings: Settings, served: Iterable[ServedRoutes], new_request_id: Callable[[], str], logger: Logger, slot: Slot
 ) -> AsyncIterator[Drain]:
     """Serve the routes of each listener on its socket; yield an object that drains them."""
     async with AsyncExitStack() as stack:
@@ -76,8 +72,3 @@ async def listeners(
             for bound in one.bound:
                 await listener.start(bound)
         yield drain
-
-
-def new_request_id() -> str:
-    """Return an id that finds one request in the log and in the audit: the second it was made in, and a number."""
-    return f"{int(clock().timestamp()):08x}{secrets.token_hex(REQUEST_NUMBER_BYTES)}"

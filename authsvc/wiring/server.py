@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -65,6 +66,7 @@ from authsvc.wiring import clock
 from authsvc.wiring.api import management_applications
 from authsvc.wiring.events import events_endpoint
 from authsvc.wiring.health import HealthReport
+from authsvc.wiring.ids import Ids
 from authsvc.wiring.image_deletions import SessionDeletions
 from authsvc.wiring.images import indexed_registry, registry_images
 from authsvc.wiring.keys import system_tokens
@@ -76,7 +78,6 @@ from authsvc.wiring.tls import watched_certificate
 from authsvc.wiring.webhooks import webhooks_of_worker
 from authsvc.worker_status import DATA_VERSION
 
-TOKEN_ID_BYTES = 16
 AUDIT_ID_BYTES = 16
 
 DECODED_RECORDS = 1_024
@@ -176,7 +177,8 @@ async def running_worker(
         passwords = _passwords(verifier, throttle, hashing, counting, logger)
         authenticator = _authenticator(settings, facts, passwords, throttle, usage, cached)
         service, record = settings.public_url.authority, _recording(recorder, denials)
-        issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)))
+        ids = Ids(secrets.token_bytes, time.time)
+        issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)), ids)
         tokens = system_tokens(settings, live.keyring)
         session = await stack.enter_async_context(
             indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, has_room)
@@ -215,7 +217,7 @@ async def running_worker(
         readiness = report.readiness()
         status_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
         served = served_routes(sockets, [*edge_routes, _for_balancers(readiness)], applications, status_routes, events)
-        yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
+        yield await stack.enter_async_context(listeners(settings, served, ids.request_id, logger, counting.slot))
 
 
 def _recording(recorder: AuditRecorder, denials: DenialRecorder) -> AuditSink:
@@ -251,7 +253,7 @@ def _authenticator(
     return Authenticator(facts, passwords, throttle, on_use=usage.record, cached=cached, recent=recent)
 
 
-def _issuance(settings: Settings, authenticator: Authenticator, live: Live, records: Records) -> Issuance:
+def _issuance(settings: Settings, authenticator: Authenticator, live: Live, records: Records, ids: Ids) -> Issuance:
     """Return the issuer of tokens, and of refresh tokens if the setting is on."""
     sign_ins = SignIns(refresh_tokens(records), secrets.token_bytes)
     return Issuance(
@@ -259,7 +261,7 @@ def _issuance(settings: Settings, authenticator: Authenticator, live: Live, reco
         live.keyring,
         service=settings.public_url.authority,
         lifetimes=Lifetimes(settings.pull_token_life, settings.push_token_life),
-        new_token_id=new_token_id,
+        new_token_id=ids.token_id,
         sign_ins=sign_ins if settings.refresh_tokens else None,
     )
 
@@ -343,11 +345,6 @@ def _change_log(logger: Logger) -> ChangeLog:
         logger.info(entry.event, actor=entry.actor, id=entry.id, **entry.facts)
 
     return write
-
-
-def new_token_id() -> str:
-    """Return the ``jti`` of one token."""
-    return secrets.token_hex(TOKEN_ID_BYTES)
 
 
 def new_audit_id() -> str:

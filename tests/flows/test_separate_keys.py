@@ -61,7 +61,7 @@ class Installation:
 
     async def reload(self) -> None:
         """Replace the worker, and wait until the old one is gone."""
-        log, told = self.folder / "serve.log", '"event": "roll.done"'
+        log, told = self.folder / "serve.log", '"event":"roll.done"'
         before = log.read_text().count(told)
         self.server.send_signal(signal.SIGHUP)
         await becomes(lambda: log.read_text().count(told) > before, "the worker is replaced")

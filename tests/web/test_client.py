@@ -101,3 +101,20 @@ def test_whose_network_it_is(forwarded: str, private: bool, expected: Client) ->
     client = ClientReader((), private).read(request)
 
     assert expected == client
+
+
+@pytest.mark.parametrize("software", ["docker/27", "x" * 1000], ids=["remembered", "too long"])
+def test_every_part_of_a_client_counts(software: str) -> None:
+    """Clients that differ in any part are never taken for each other, whether they are remembered or not."""
+    reader = ClientReader(TRUSTED)
+    seen = set()
+    for _ in range(2):
+        for method in ("GET", "POST"):
+            for address in ("203.0.113.7", "203.0.113.8"):
+                for name in (software, f"{software}.1"):
+                    headers = {"X-Forwarded-For": address, "User-Agent": name}
+                    request = make_mocked_request(method, "/", headers=headers).clone(remote="")
+                    client = reader.read(request)
+                    assert (address, method, name) == (client.address, client.method, client.user_agent)
+                    seen.add(client)
+    assert 8 == len(seen)

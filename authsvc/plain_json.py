@@ -1,0 +1,34 @@
+"""JSON of plain facts, made several times faster than with :mod:`json`: the log line of every token is one.
+
+msgspec encodes more types than :mod:`json` does, among them attrs classes with all of their fields. So values of any
+other type are left to the caller's encoder, and so is what is not ASCII or too long.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import json
+
+_SCALARS = frozenset({str, int, bool, type(None)})
+_LIST, _TEXT = {list}, {str}
+_ENCODER = json.Encoder()
+
+
+def plain_json(facts: Mapping[str, Any], limit: int) -> str | None:
+    """Return ``facts`` as compact JSON of at most ``limit`` ASCII characters; None if that is not possible.
+
+    Values may be texts, integers, booleans, None, and lists of texts.
+    """
+    kinds = {*map(type, facts.values())} - _SCALARS
+    if kinds and (kinds != _LIST or not all(map(_is_text_list, facts.values()))):
+        return None
+    try:
+        encoded = _ENCODER.encode(facts)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return None
+    return encoded.decode("ascii") if len(encoded) <= limit and encoded.isascii() else None
+
+
+def _is_text_list(value: object) -> bool:
+    """Whether ``value`` is no list, or one of texts."""
+    return not isinstance(value, list) or {*map(type, value)} <= _TEXT
