@@ -13,6 +13,7 @@ Rule 4: the absence of a record is never cached.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 
 from attrs import define, field, frozen
 
@@ -37,7 +38,7 @@ class TrackedPeriod:
 @define(eq=False)
 class _CachedRecord:
     record: object
-    raw: bytes
+    digest: bytes
     read_at: float
     period: TrackedPeriod | None
 
@@ -127,7 +128,7 @@ class RecordCache:
     def decoded(self, key: str, raw: bytes) -> object | None:
         """Return the decoded record if ``raw`` is what is cached for ``key``."""
         entry = self._entries.get(key)
-        return entry.record if entry is not None and entry.raw == raw else None
+        return entry.record if entry is not None and entry.digest == _digest(raw) else None
 
     def begin(self, keys: Sequence[str]) -> PendingRead:
         """Register a read that is about to be sent; :meth:`end` must follow, whatever its result."""
@@ -153,7 +154,7 @@ class RecordCache:
             known = self._entries.get(key)
             if period is None and known is not None and known.period is not None and known.period is self._period:
                 continue  # the cached record is newer
-            self._entries[key] = _CachedRecord(record, raw, reading.began, period)
+            self._entries[key] = _CachedRecord(record, _digest(raw), reading.began, period)
             self._entries.move_to_end(key)
         while len(self._entries) > self.most:
             self._entries.popitem(last=False)
@@ -187,3 +188,8 @@ class RecordCache:
     def _forget(self, key: str) -> None:
         self._entries.pop(key, None)
         self._flights.pop(key, None)
+
+
+def _digest(raw: bytes) -> bytes:
+    """Return what stands for stored bytes: they are longer than the decoded record's own texts."""
+    return blake2b(raw, digest_size=16).digest()

@@ -3,9 +3,11 @@
 import enum
 import json
 from datetime import datetime, timedelta
+from sys import intern
 from typing import Any
 
 from attrs import evolve, field, frozen
+from attrs.converters import optional
 
 from authsvc.redaction import Secret
 
@@ -143,6 +145,8 @@ def _as_json(fields: dict[str, Any]) -> str:
 class License:
     """A customer's right to pull one app's images until it ends.
 
+    Texts that many licenses have in common are interned: a worker caches thousands of licenses.
+
     Attributes:
         id: never reused.
         app: slug of the app.
@@ -164,18 +168,18 @@ class License:
     """
 
     id: str
-    app: str
-    team: str
+    app: str = field(converter=intern)
+    team: str = field(converter=intern)
     customer: str
     type: LicenseType
     issued_at: datetime
     expires_at: datetime
-    registry: str
+    registry: str = field(converter=intern)
     tokens: tuple[TokenDigest, ...]
     not_before: datetime | None = None
     repositories: tuple[str, ...] | None = None
     fields: dict[str, Any] = field(factory=dict, hash=False, eq=_as_json)
-    contact: str | None = None
+    contact: str | None = field(default=None, converter=optional(intern))
     reference: str | None = None
     revoked_at: datetime | None = None
     archived_at: datetime | None = None

@@ -299,7 +299,7 @@ async def test_what_cannot_be_written_at_the_end_is_counted() -> None:
 
     assert {"stopped": 4} == audit.losses
     assert 4 == json.loads(log.getvalue().splitlines()[-1])["lost"]
-    assert '"reasons": {"stopped": 4}' in log.getvalue().splitlines()[-1]
+    assert '"reasons":{"stopped":4}' in log.getvalue().splitlines()[-1]
 
 
 @pytest.mark.parametrize("number", [1, 25])

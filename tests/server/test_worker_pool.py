@@ -212,7 +212,7 @@ async def test_a_worker_that_hangs_is_replaced(stage: Stage, why: str, monkeypat
     stage.play(BEATS + HANGS[why])
     async with stage.running():
         await stage.heard("worker.hung")
-        assert f'"error": "{why}"' in stage.log.getvalue()
+        assert f'"error":"{why}"' in stage.log.getvalue()
         stage.play(BEATS + LIVES)
         await stage.heard("worker.died")
         await becomes(lambda: serving(stage), "a worker serves")

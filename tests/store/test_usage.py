@@ -141,7 +141,7 @@ async def test_a_batch_that_can_not_be_written_is_told_and_dropped() -> None:
         await connection.close()
 
     assert '"event":"usage.not_written"' in log.getvalue()
-    assert '"credentials": 2' in log.getvalue()
+    assert '"credentials":2' in log.getvalue()
     assert found is not None
 
 

@@ -214,4 +214,4 @@ async def test_a_spreadsheet_that_breaks_off_has_no_end(
     assert licenses
     with pytest.raises(ClientPayloadError):
         await api.ask("GET", f"/activity?app={APP}", people["viewer"], headers={"Accept": "text/csv"})
-    assert '"aborted": true' in api.log.getvalue()
+    assert '"aborted":true' in api.log.getvalue()
