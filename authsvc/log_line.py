@@ -31,9 +31,5 @@ def info_line(event: str, at: datetime, facts: Mapping[str, Any]) -> str:
         at: when it is written, aware.
         facts: further keys; none may be ``event``, ``at`` or another key of every line.
     """
-    return log_line({**facts, "event": event, "level": "info", "at": instant_text(at.astimezone(UTC))})
-
-
-def instant_text(at: datetime) -> str:
-    """Return an instant in UTC as lines show it (RFC 3339)."""
-    return f"{at.isoformat()[:-6]}Z"
+    written = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return log_line({**facts, "event": event, "level": "info", "at": written})

@@ -11,23 +11,23 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO, cast
 
 import structlog
 from typing_extensions import override
 
+from authsvc.compact_json import compact_json
 from authsvc.errors import AuthsvcError
 from authsvc.followed_log import FollowedLog
-from authsvc.log_line import MAX_LINE, instant_text, log_line
+from authsvc.log_line import MAX_LINE, log_line
 from authsvc.log_writer import STANDARD_ERROR, LogWriter
-from authsvc.plain_json import plain_json
 
 Logger = structlog.typing.FilteringBoundLogger
 
 WRITTEN_WITHIN = 2.0
 """Seconds that an ending process waits for its last lines to be written."""
 
+_STAMPER = structlog.processors.TimeStamper(fmt="iso", utc=True, key="at")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -87,8 +87,8 @@ def _render(_logger: object, level: str, event: structlog.typing.EventDict) -> s
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(None, level, event)
     event["level"] = level
-    event["at"] = instant_text(datetime.now(UTC))
-    return plain_json(event, MAX_LINE - 1) or log_line(event)
+    event = _STAMPER(None, level, event)
+    return compact_json(event, MAX_LINE - 1) or log_line(event)
 
 
 class LibraryHandler(logging.Handler):

@@ -406,10 +406,10 @@ def test_changes_have_the_keys_of_every_change() -> None:
 
 
 def test_keys_of_token_events_are_documented() -> None:
-    """The keys that web/token.py binds to every token event, and those of its facts, are in their rows."""
+    """The keys that web/token.py gives every token event, and those of its facts, are in their rows."""
     tree = ast.parse((HOUSE / "web/token.py").read_text(encoding="utf-8"))
-    (bound,) = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == "bind"]
-    common = {str(word.arg) for word in bound.keywords}
+    (bound,) = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == "log"]
+    common = {word.arg for word in bound.keywords if word.arg is not None}
     of_issued, of_refused = returned_keys(tree, "_facts"), returned_keys(tree, "refusal_facts")
     events = documented_events()
     assert set(codes(events["token.issued"][2])) == common | of_issued

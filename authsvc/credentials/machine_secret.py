@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import zlib
-from functools import cache
+from functools import lru_cache
 from typing import Self
 
 from attrs import frozen
@@ -133,7 +133,7 @@ def _crc(body: str) -> str:
     return pairs[first] + pairs[middle] + pairs[last]
 
 
-@cache
+@lru_cache(1)
 def _pairs() -> tuple[str, ...]:
     """Return every two digits of base 62, in order."""
     return tuple(first + second for first in _BASE62 for second in _BASE62)

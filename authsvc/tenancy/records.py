@@ -7,7 +7,6 @@ from sys import intern
 from typing import Any
 
 from attrs import evolve, field, frozen
-from attrs.converters import optional
 
 from authsvc.redaction import Secret
 
@@ -179,7 +178,7 @@ class License:
     not_before: datetime | None = None
     repositories: tuple[str, ...] | None = None
     fields: dict[str, Any] = field(factory=dict, hash=False, eq=_as_json)
-    contact: str | None = field(default=None, converter=optional(intern))
+    contact: str | None = None
     reference: str | None = None
     revoked_at: datetime | None = None
     archived_at: datetime | None = None

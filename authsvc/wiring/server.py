@@ -176,8 +176,7 @@ async def running_worker(
         verifier = stack.enter_context(_verifier(hashing, counting))
         passwords = _passwords(verifier, throttle, hashing, counting, logger)
         authenticator = _authenticator(settings, facts, passwords, throttle, usage, cached)
-        service, record = settings.public_url.authority, _recording(recorder, denials)
-        ids = Ids(secrets.token_bytes, time.time)
+        service, record, ids = settings.public_url.authority, _recording(recorder, denials), _ids()
         issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)), ids)
         tokens = system_tokens(settings, live.keyring)
         session = await stack.enter_async_context(
@@ -228,6 +227,10 @@ def _recording(recorder: AuditRecorder, denials: DenialRecorder) -> AuditSink:
         denials.record(asked, outcome)
 
     return record
+
+
+def _ids() -> Ids:
+    return Ids(secrets.token_bytes, time.time)
 
 
 def _public_routes(live: Live, service: str) -> list[web.AbstractRouteDef]:

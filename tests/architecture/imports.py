@@ -53,7 +53,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for row in (
         "error_codes",
         "client in_flight errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
-        "clock_skew counts followed_log plain_json",
+        "clock_skew counts followed_log compact_json",
         "private_file public_url backup_file tools_archive redis_url setting_values log_line processes spreadsheet_csv",
         "tls listen_address settings logs",
         "spec license_file throttle",

@@ -26,6 +26,7 @@ PURE_IMPORTS = (
     "unicodedata",
     *("__future__", "base64", "binascii", "collections", "contextlib.suppress", "dataclasses", "datetime", "enum"),
     "functools.lru_cache",
+    "sys.intern",
     "functools.partial",
     *("functools.cached_property",),
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse"),

@@ -41,8 +41,9 @@ ASKED = 10_000
 FEW_CACHED = 256
 """Records that the worker caches that is to find none."""
 
-PASSES = {LICENSE: 1, LICENSE_TWO: 3}
-"""How often each license asks before anything is counted: of two workers each must have seen most of them."""
+PASSES = {LICENSE: 2, LICENSE_TWO: 4}
+"""How often each license asks before anything is counted: the audit begins with a license's first request and groups
+from the second one on, and of two workers each must have seen most licenses."""
 
 
 @frozen

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.plain_json import plain_json
+from authsvc.compact_json import compact_json
 
 ASCII = st.text(st.characters(codec="ascii"))
 PLAIN = ASCII | st.integers(-(2**63), 2**63) | st.booleans() | st.none() | st.lists(ASCII, max_size=5)
@@ -28,7 +28,7 @@ class Key:
 @given(st.dictionaries(ASCII, PLAIN))
 def test_it_is_what_json_makes(facts: dict[str, Any]) -> None:
     """The order and the values are those of the slow encoder without spaces; only escapes may be spelt differently."""
-    text = plain_json(facts, LIMIT)
+    text = compact_json(facts, LIMIT)
 
     assert text is not None
     assert text.isascii()
@@ -58,10 +58,10 @@ def test_it_is_what_json_makes(facts: dict[str, Any]) -> None:
 )
 def test_what_is_not_plain_is_left(value: object) -> None:
     """No object is opened, and nothing but ASCII comes out."""
-    assert plain_json({"a": "text", "value": value}, LIMIT) is None
+    assert compact_json({"a": "text", "value": value}, LIMIT) is None
 
 
 def test_a_long_one_is_left() -> None:
     """The limit is that of the whole text, to the character."""
-    assert '{"a":"xxxx"}' == plain_json({"a": "xxxx"}, 12)
-    assert plain_json({"a": "xxxxx"}, 12) is None
+    assert '{"a":"xxxx"}' == compact_json({"a": "xxxx"}, 12)
+    assert compact_json({"a": "xxxxx"}, 12) is None

@@ -5,16 +5,17 @@ other type are left to the caller's encoder, and so is what is not ASCII or too 
 """
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 from msgspec import json
 
-_SCALARS = frozenset({str, int, bool, type(None)})
+_SCALARS = frozenset({str, int, bool, NoneType})
 _LIST, _TEXT = {list}, {str}
 _ENCODER = json.Encoder()
 
 
-def plain_json(facts: Mapping[str, Any], limit: int) -> str | None:
+def compact_json(facts: Mapping[str, Any], limit: int) -> str | None:
     """Return ``facts`` as compact JSON of at most ``limit`` ASCII characters; None if that is not possible.
 
     Values may be texts, integers, booleans, None, and lists of texts.
