@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.test_docs import unknown_command
 HOUSE = Path(__file__).parent.parent.parent / "authsvc"
 
 
+@cache
 def given_facts() -> list[tuple[str, set[str]]]:
     """Return, for each place where an error with a code is made, the code and the facts that it is given."""
     found = []
