@@ -27,7 +27,9 @@ WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 # Its own name, not that of the link: what runs stays in its environment when .venv gets another one.
 PY = $(shell readlink -f .venv)/bin/python
 # `python -m` puts this folder on the path before -p looks for the plugin.
-PYTEST = $(PY) -m pytest -p tests.plugins.skips -p tests.plugins.causes --tb=short --durations=10 --durations-min=1
+# Where the environment forbids bytecode, each worker would compile all tests and their assertions again.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -p tests.plugins.skips -p tests.plugins.causes \
+	--tb=short --durations=10 --durations-min=1
 
 .PHONY: help
 help: ## show this list
@@ -41,7 +43,9 @@ run: ## install what is missing and run `authsvc up $(ARGS)` in the foreground
 	@exec .venv/bin/authsvc up $(ARGS)
 
 .PHONY: test
-test: lint ## lint, then the tests that need no engine, browser or compose
+test: dev ## lint, then the tests that need no engine, browser or compose
+	@# A first look at the tests leaves their bytecode for the workers; mypy has use for one core only.
+	@$(PYTEST) --collect-only -qq >/dev/null 2>&1 & failed=0; $(MAKE) lint || failed=$$?; wait; exit $$failed
 	@.ci/install-packages $(TEST_PACKAGES)
 	@.ci/fetch-trixie $(TRIXIE_PACKAGES) $(TRIXIE) || [ "$${CI:-}" != true ]
 	@$(PYTEST) -n $(WORKERS) --dist worksteal -m "not system" $(PYTEST_ARGS)
