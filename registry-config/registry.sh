@@ -78,8 +78,13 @@ collect() {
     # Registry 2.8 takes the parts of a tagged index for untagged ones (distribution#3178).
     for option; do
         case $option in
-            -m* | --delete-untagged | --delete-untagged=true)
+            -d | --dry-run) ;;
+            --delete-untagged* | -*m*)
                 echo "gc: $option would destroy images of several platforms; delete what must go by its digest" >&2
+                exit 2
+                ;;
+            *)
+                echo "gc: unknown option $option; it takes --dry-run" >&2
                 exit 2
                 ;;
         esac
