@@ -30,7 +30,7 @@ class RegistryChoice:
     def is_current(self) -> bool:
         """Return whether the registry that was started last is the one that should run now."""
         with suppress(OSError):  # too many open files, for instance: the next look may succeed
-            return is_held_alone(self.layout.collection_lock) is self._is_read_only
+            return self._must_only_read() is self._is_read_only
         return True
 
     @contextmanager
@@ -49,6 +49,9 @@ class RegistryChoice:
             else:
                 # The registry inherits the share, which ends with the registry and not with us.
                 yield evolve(self._changed_to(self.writing), descriptors=(*self.writing.descriptors, descriptor))
+
+    def _must_only_read(self) -> bool:
+        return is_held_alone(self.layout.collection_lock) or is_held_alone(self.layout.writing_lock)
 
     def _changed_to(self, program: Program) -> Program:
         was_read_only, self._is_read_only = self._is_read_only, program is self.reading
