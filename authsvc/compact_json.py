@@ -12,6 +12,7 @@ from msgspec import json
 
 _SCALARS = frozenset({str, int, bool, NoneType})
 _LIST, _TEXT = {list}, {str}
+_DELETE = b"\x7f"
 _ENCODER = json.Encoder()
 
 
@@ -27,7 +28,9 @@ def compact_json(facts: Mapping[str, Any], limit: int) -> str | None:
         encoded = _ENCODER.encode(facts)
     except UnicodeEncodeError:  # half of a surrogate pair
         return None
-    return encoded.decode("ascii") if len(encoded) <= limit and encoded.isascii() else None
+    # msgspec leaves DEL as it is, and a terminal may act on it.
+    may = len(encoded) <= limit and encoded.isascii() and _DELETE not in encoded
+    return encoded.decode("ascii") if may else None
 
 
 def _is_text_list(value: object) -> bool:

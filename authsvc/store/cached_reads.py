@@ -134,12 +134,8 @@ class CachedFacts:
 
     def current_license(self, license_id: str) -> tuple[License, App] | None:
         """Return the license and its app, or None unless both are cached and current."""
-        license_ = self.cache.current((keys.license_(license_id),))
-        if license_ is None:
-            return None
-        found = cast("License", license_[0])
-        app = self.cache.current((keys.app(found.app),))
-        return None if app is None else (found, cast("App", app[0]))
+        found = self.cache.current_pair(keys.license_(license_id), lambda license_: keys.app(license_.app))
+        return None if found is None else cast("tuple[License, App]", tuple(found))
 
     def recall(self, license_id: str) -> tuple[License, App] | None:
         """Return the license and its app as Redis had them within the last minute, or None."""

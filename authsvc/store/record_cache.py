@@ -14,6 +14,7 @@ Rule 4: the absence of a record is never cached.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -103,19 +104,31 @@ class RecordCache:
 
     def current(self, keys: Sequence[str]) -> list[object] | None:
         """Return the current records at ``keys``, all as of this instant, or None unless all are cached."""
-        found: list[object] = []
-        if self.is_current():
-            for key in keys:
-                entry = self._entries.get(key)
-                if entry is None or entry.period is not self._period:
-                    break
-                found.append(entry.record)
-        if len(found) < len(keys):
-            self.misses += 1
+        return self._counted(self._found(keys))
+
+    def current_pair(self, key: str, other: Callable[[Any], str]) -> list[object] | None:
+        """Return the current records at ``key`` and at the key that ``other`` makes of the first, like current."""
+        found = self._found((key,))
+        return self._counted(None if found is None else self._found((key, other(found[0]))))
+
+    def _found(self, keys: Sequence[str]) -> list[object] | None:
+        if not self.is_current():
             return None
+        found: list[object] = []
+        for key in keys:
+            entry = self._entries.get(key)
+            if entry is None or entry.period is not self._period:
+                return None
+            found.append(entry.record)
         for key in keys:
             self._entries.move_to_end(key)
-        self.hits += 1
+        return found
+
+    def _counted(self, found: list[object] | None) -> list[object] | None:
+        if found is None:
+            self.misses += 1
+        else:
+            self.hits += 1
         return found
 
     def recent(self, key: str) -> object | None:

@@ -52,6 +52,20 @@ def test_all_or_nothing() -> None:
     assert (1, 1) == (desk.cache.hits, desk.cache.misses)
 
 
+def test_a_pair_is_one_question() -> None:
+    """The second key comes from the first record; both or nothing, counted once."""
+    desk = Desk()
+    desk.read("a", "b")
+    assert desk.cache.current_pair("a", str) is None
+    desk.read("b", "2")
+
+    assert ["b", "2"] == desk.cache.current_pair("a", str)
+    assert desk.cache.current_pair("c", str) is None
+    assert (1, 2) == (desk.cache.hits, desk.cache.misses)
+    desk.clock.now += CURRENT_FOR + 0.1
+    assert desk.cache.current_pair("a", str) is None
+
+
 def test_that_there_is_none_is_not_kept() -> None:
     """A record that does not exist is asked for each time, and one that went is forgotten."""
     desk = Desk()
