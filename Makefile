@@ -98,6 +98,11 @@ bench-images: dev ## a crawl of 10,000 tags: requests to the registry and CPU fo
 	@.ci/install-packages $(RUN_PACKAGES)
 	@$(PY) -m tests.bench.images $(ARGS)
 
+.PHONY: scale
+scale: dev ## 1,000,000 licenses, 100,000 members, 10,000 apps: memory, tokens, lists, audit, import (ARGS=--help)
+	@.ci/install-packages $(BENCH_PACKAGES)
+	@$(PY) -m tests.bench.scale $(ARGS)
+
 .PHONY: bench-portal
 bench-portal: dev ## every page of the portal at 100,000 licenses and 10,000 tags: time and bytes (ARGS=--help)
 	@.ci/install-packages $(RUN_PACKAGES)

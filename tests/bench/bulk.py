@@ -21,6 +21,8 @@ from authsvc.tenancy.records import LicenseReference
 from tests.bench.lists import APP, TEAM, old_license
 
 BATCH = 2_000
+MANY_INDEXES = 500
+"""Indexes that are looked for with one command."""
 
 
 @define
@@ -40,17 +42,21 @@ class IndexWriter:
             self._entries[index].append(entry)
 
     async def write(self) -> None:
-        """Write all indexes."""
+        """Write all indexes, and forget their entries."""
         redis, leaf_size = self.connection.redis, LEAF_SIZE * 3 // 4
-        for index, found in self._entries.items():
-            assert not await redis.exists(index), f"{index} is there already"
-            ordered = sorted(set(found), key=str.encode)
-            leaves = [ordered[start : start + leaf_size] for start in range(0, len(ordered), leaf_size)]
+        while self._entries:
+            some = [self._entries.popitem() for _ in range(min(MANY_INDEXES, len(self._entries)))]
+            assert not await redis.exists(*(index for index, _ in some)), "one of the indexes is there already"
+            leaves = list[tuple[str, str, list[str]]]()
+            for index, found in some:
+                ordered = sorted(set(found), key=str.encode)
+                for start in range(0, len(ordered), leaf_size):
+                    leaf = ordered[start : start + leaf_size]
+                    leaves.append((index, leaf[0] if start else "", leaf))
             number = int(await redis.incrby(keys.LEAVES, len(leaves))) - len(leaves)
             pipe = redis.pipeline(transaction=False)
-            for leaf in leaves:
+            for index, lowest, leaf in leaves:
                 number += 1
-                lowest = "" if leaf is leaves[0] else leaf[0]
                 _ = pipe.zadd(index, {f"{lowest}\0{number}": 0})
                 _ = pipe.zadd(f"{keys.LEAF}{number}", dict.fromkeys(leaf, 0))
                 if number % 100 == 0:
