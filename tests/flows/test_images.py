@@ -148,6 +148,9 @@ def test_the_crawl_is_in_metrics_and_log(stack: Stack) -> None:
         return any(line.startswith(f"{name} ") and float(line.split()[1]) > 0 for line in lines)
 
     until(crawled, "the end of the first crawl is in the metrics")
-    ends = [event for event in stack.events("serve.log") if event["event"] == "images.crawl_end"]
-    assert ends
-    assert ends[0].keys() >= {"seconds", "repositories", "outside", "errors"}
+
+    def ends() -> list[dict[str, Any]]:
+        return [event for event in stack.events("serve.log") if event["event"] == "images.crawl_end"]
+
+    until(ends, "it is in the log")  # which is written a moment later
+    assert ends()[0].keys() >= {"seconds", "repositories", "outside", "errors"}
