@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import re
 import zlib
-from functools import lru_cache
 from typing import Self
 
 from attrs import frozen
@@ -126,17 +125,7 @@ def is_id(text: str) -> bool:
 
 
 def _crc(body: str) -> str:
-    """Return the CRC in base 62, two digits at a time: every token request checks one."""
-    pairs = _pairs()
-    rest, last = divmod(zlib.crc32(body.encode("ascii")), len(pairs))
-    first, middle = divmod(rest, len(pairs))
-    return pairs[first] + pairs[middle] + pairs[last]
-
-
-@lru_cache(1)
-def _pairs() -> tuple[str, ...]:
-    """Return every two digits of base 62, in order."""
-    return tuple(first + second for first in _BASE62 for second in _BASE62)
+    return _base62(zlib.crc32(body.encode("ascii")), CRC_LENGTH)
 
 
 def _base62(number: int, length: int) -> str:

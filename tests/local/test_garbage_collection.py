@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from authsvc.public_url import parse_public_url
 from authsvc.setup.init import ANY_EDGE, ANY_INSIDE, Site, configuration_of, init
 from authsvc.setup.layout import Layout
 from tests.support.stack import GOOD_PATH
+from tests.support.waiting import until
 
 SITE = Site(parse_listen("127.0.0.1:5000"), parse_public_url("http://localhost:5000"), ANY_EDGE, ANY_INSIDE)
 
@@ -82,6 +84,8 @@ async def test_a_registry_of_an_older_authsvc(layout: Layout) -> None:
     file = layout.run / "registry.pid"
     command = (sys.executable, "-c", "input()", "serve", str(configuration_of(layout).registry))
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        # Popen returns before the kernel shows the new command line.
+        until(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes(), "the command line is there")
         file.write_text(f"{process.pid}\n")
         with pytest.raises(Conflict, match="was started by an older authsvc, so nothing was changed"):
             await collected(layout)
