@@ -34,5 +34,5 @@ def compact_json(facts: Mapping[str, Any], limit: int) -> str | None:
 
 
 def _is_text_list(value: object) -> bool:
-    """Whether ``value`` is no list, or one of texts."""
+    """Whether ``value`` is not a list, or a list of nothing but texts."""
     return not isinstance(value, list) or {*map(type, value)} <= _TEXT

@@ -56,7 +56,7 @@ class CollectionResult:
 async def collect(
     layout: Layout, environ: Mapping[str, str], *, dry_run: bool, say: Callable[[str], None]
 ) -> CollectionResult | None:
-    """Free what no image has any more, and return how much that was, or None when there is no image.
+    """Delete the blobs that no image uses any more, and return how much that freed; None without images.
 
     Args:
         layout: a data directory, whether ``authsvc up`` is running on it or not.
