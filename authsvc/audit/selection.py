@@ -5,6 +5,7 @@ returned entries: a text can be in a different field.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from attrs import frozen
 
@@ -23,6 +24,7 @@ class EntrySelection:
         request_id: 16 hexadecimal digits that must be among the packed request ids or in the text; None for no such
             condition.
         repeated: whether entries about a single event are left out.
+        begun_by: entries that began in a later second are left out; None for no such condition.
     """
 
     team: str | None = None
@@ -30,6 +32,7 @@ class EntrySelection:
     clauses: Sequence[Sequence[str]] = ()
     request_id: str | None = None
     repeated: bool = False
+    begun_by: datetime | None = None
 
 
 EVERYTHING = EntrySelection()

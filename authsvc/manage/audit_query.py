@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from authsvc.audit.events import EVENTS, GROUPS, UNPROVEN, is_among
 from authsvc.audit.selection import EntrySelection
@@ -108,6 +108,11 @@ class AuditFilter:
         return not UNPROVEN.isdisjoint(self.events)
 
     @property
+    def wants_unproven_only(self) -> bool:
+        """Whether the query names only such events."""
+        return bool(self.events) and UNPROVEN.issuperset(self.events)
+
+    @property
     def oldest(self) -> str:
         """The oldest id that can match, or nothing: an entry is written after its event."""
         return "" if self.since is None else cursor_at(self.since - CLOCK_SLACK)
@@ -120,7 +125,7 @@ class AuditFilter:
     @property
     def selection(self) -> EntrySelection:
         """The selection that the store makes by texts of an entry."""
-        return selection_for(self.view, clauses=tuple(self._clauses()))
+        return evolve(selection_for(self.view, clauses=tuple(self._clauses())), begun_by=self.until)
 
     def _clauses(self) -> Iterator[tuple[str, ...]]:
         if self.events and not is_among(UNREADABLE, self.events):

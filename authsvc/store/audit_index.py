@@ -43,6 +43,9 @@ team is empty for an entry that belongs to none."""
 CHUNK = 50
 """Ids of an index that are read at once."""
 
+SCANNED = 8
+"""Entries of the audit that are read at once; after one with a field that is too long, each is read by itself."""
+
 READ_AUDIT = f"""
 local stream, forward, start, stop = KEYS[1], ARGV[1] == 'after', ARGV[2], ARGV[3]
 local limit, most, most_bytes, most_field = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -50,37 +53,48 @@ local wanted = cjson.decode(ARGV[8])
 local packed, id, team = ARGV[9], wanted.request_id, wanted.team
 local found, read, seen, last = {{}}, 0, 0, ''
 
+local scanned, find, sub = {SCANNED}, string.find, string.sub
+
 local function has_one(text, texts)
-  for _, one in ipairs(texts) do
-    if string.find(text, one, 1, true) then return true end
+  for index = 1, #texts do
+    if find(text, texts[index], 1, true) then return true end
   end
   return false
 end
 
+local function begins_later(entry) -- than wanted.begun_by, if the entry begins with an instant of UTC
+  return sub(entry, 8, 26) > wanted.begun_by and find(entry, '^{{"at":"[%d-]+T[%d:.]+%+00:00"')
+end
+
 local function is_wanted(entry, ids, of_team, indexed)
+  if wanted.begun_by ~= '' and begins_later(entry) then return false end
   if team ~= '' and not indexed then
     if of_team and of_team ~= team then return false end
     if not of_team and not has_one(entry, wanted.names) then return false end
   end
-  if id ~= '' and not (packed ~= '' and string.find(ids, packed, 1, true)) and not string.find(entry, id, 1, true) then
+  if id ~= '' and not (packed ~= '' and find(ids, packed, 1, true)) and not find(entry, id, 1, true) then
     return false
   end
-  if wanted.repeated and string.sub(entry, -10) == '"count":1}}' then return false end
-  for _, clause in ipairs(wanted.clauses) do
-    if not has_one(entry, clause) then return false end
+  if wanted.repeated and sub(entry, -10) == '"count":1}}' then return false end
+  local clauses = wanted.clauses
+  for index = 1, #clauses do
+    if not has_one(entry, clauses[index]) then return false end
   end
   return true
 end
 
 local function look(row, indexed)
-  local fields, size = {{}}, entry_size(row[2])
-  for index = 1, #row[2], 2 do fields[row[2][index]] = row[2][index + 1] end
-  local entry, ids = fields.entry or '', fields.ids or ''
+  local fields, entry, ids, team_of = row[2], '', '', nil
+  local size = entry_size(fields)
+  for index = 1, #fields, 2 do
+    local name, value = fields[index], fields[index + 1]
+    if name == 'entry' then entry = value elseif name == 'ids' then ids = value end
+    if name == 'team' then team_of = value end
+  end
   seen, read, last = seen + 1, read + size, row[1]
-  if is_wanted(entry, ids, fields.team, indexed) then
-    found[#found + 1] = {{
-      row[1], string.sub(entry, 1, most_field), string.sub(ids, 1, most_field), #entry, size, fields.team or ''
-    }}
+  if #entry > most_field or #ids > most_field then scanned = 1 end
+  if is_wanted(entry, ids, team_of, indexed) then
+    found[#found + 1] = {{row[1], sub(entry, 1, most_field), sub(ids, 1, most_field), #entry, size, team_of or ''}}
   end
 end
 
@@ -108,15 +122,20 @@ local function range(key, from, to, count)
 end
 
 local function scan(from, to)
-  local row = has_room() and range(stream, from, to, 1)[1]
+  if not has_room() then return false end
+  local count = math.min(scanned, most - seen)
+  local rows = range(stream, from, to, count)
   local first = not forward and redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  while row do
-    look(row, false)
-    if first and row[1] == first[1] then return true end
-    if not has_room() then return false end
-    row = redis.call(forward and 'XRANGE' or 'XREVRANGE', stream, '(' .. row[1], to, 'COUNT', 1)[1]
+  while true do
+    for index = 1, #rows do
+      look(rows[index], false)
+      if first and last == first[1] then return true end
+      if not has_room() then return false end
+    end
+    if #rows < count then return true end
+    count = math.min(scanned, most - seen)
+    rows = redis.call(forward and 'XRANGE' or 'XREVRANGE', stream, '(' .. last, to, 'COUNT', count)
   end
-  return row == nil
 end
 
 local function scan_index(from, to)

@@ -7,6 +7,7 @@ has room.
 
 import json
 from collections.abc import Collection, Sequence
+from datetime import UTC
 from typing import Any
 
 from attrs import frozen
@@ -35,6 +36,9 @@ MAX_PAGE_BYTES = 1024 * 1024
 MAX_FIELD = 64 * 1024
 """Most bytes that are read of one field. Our entries are not a tenth as long, but older versions wrote entries of 17 MB
 when a client requested thousands of actions."""
+
+SECONDS = len("2027-01-31T12:00:00")
+"""Characters of an instant to the second."""
 
 _APPEND = (
     ADD_TO_AUDIT
@@ -219,6 +223,7 @@ class RedisAudit:
             "clauses": selection.clauses,
             "request_id": selection.request_id or "",
             "repeated": selection.repeated,
+            "begun_by": "" if selection.begun_by is None else selection.begun_by.astimezone(UTC).isoformat()[:SECONDS],
         }
         arguments: list[str | bytes | int] = [
             "after" if forward else "before",

@@ -187,6 +187,18 @@ async def test_what_was_unproven_is_listed_on_demand(filled: Office) -> None:
     assert named(3) == await filled.listed(AuditQuery(actor="unproven"), unproven=True)
 
 
+async def test_what_is_only_unproven_is_looked_for_only_there(filled: Office) -> None:
+    """Proven decisions, however many, do not divide such a list into pages."""
+    for number in range(audit_module.MAX_EXAMINED + 1):
+        filled.trail.record(asked(f"repository:acme/x{number}:pull", at=filled.now, number=number), denied(LICENSE))
+        if not number % 500:
+            await filled.flush()
+    await filled.flush()
+
+    page = await filled.audit.entries(OPERATOR, AuditQuery(events=("token.refused",)), filled.now)
+    assert (named(3), None) == ([kept.facts["id"] for kept in page.items], page.next)
+
+
 async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
     """Both streams can have an entry at the same place; whoever turns the page misses neither."""
     for number in (1, 2, 3):

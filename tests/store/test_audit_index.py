@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta, timezone
 from random import Random
 
 import pytest
@@ -12,7 +13,7 @@ from authsvc.audit.pending_entry import PendingEntry
 from authsvc.audit.selection import EntrySelection, SelectedEntries
 from authsvc.store import keys
 from authsvc.store.audit_size import ADD_TO_STREAM
-from authsvc.store.audit_stream import RedisAudit
+from authsvc.store.audit_stream import MAX_PAGE_BYTES, RedisAudit
 from authsvc.store.connection import Connection
 from authsvc.store.transaction import Transaction
 from tests.support.audit_stream import forget
@@ -161,6 +162,56 @@ async def test_an_index_that_cannot_be_written_hides_nothing(connection: Connect
     await model.stream.append("one", [PendingEntry(model.text(team), team=team) for team in ("acme", "globex")])
 
     assert [1] == await model.read("acme", Random(1), forward=False)
+
+
+async def test_entries_that_are_passed_over_are_read_in_few_commands(connection: Connection) -> None:
+    """Reading each entry by itself takes Redis three times as long as reading eight at once."""
+    stream = RedisAudit(connection, 1 << 30)
+    await stream.append("one", [PendingEntry(f'{{"event":"test.done","n":{n}}}') for n in range(400)])
+    for forward, command in ((True, "xrange"), (False, "xrevrange")):
+        await connection.redis.config_resetstat()
+        reading = await stream.read(EntrySelection(clauses=(("nothing",),)), "", forward=forward, limit=50, examine=400)
+        stats = await connection.redis.info("commandstats")
+        assert ([], 400) == (reading.entries, reading.examined)
+        assert stats[f"cmdstat_{command}"]["calls"] < 400 / 6
+
+
+@pytest.mark.parametrize("forward", [True, False])
+async def test_long_entries_are_read_one_by_one(connection: Connection, forward: bool) -> None:
+    """A reading ends behind the entry with which it exceeds its bytes, and goes on from there."""
+    stream = RedisAudit(connection, 1 << 30)
+    for number in range(12):
+        size = 2 * MAX_PAGE_BYTES if number % 3 == 1 else 10
+        await stream.append(f"b{number}", [PendingEntry(f'{{"event":"a.b","n":{number},"x":"{"x" * size}"}}')])
+    found, cursor, at_end = list[int](), "", False
+    while not at_end:
+        reading = await stream.read(EntrySelection(), cursor, forward=forward, limit=9, examine=9)
+        assert sum(entry.size > MAX_PAGE_BYTES for entry in reading.entries) <= 1
+        found += [entry.facts["n"] for entry in reading.entries]
+        cursor, at_end = reading.cursor or cursor, reading.at_end
+
+    assert list(range(12))[:: 1 if forward else -1] == found
+
+
+@pytest.mark.parametrize(
+    ("at", "found"),
+    [
+        ("2026-11-01T12:00:00+00:00", True),
+        ("2026-11-01T12:00:00.999999+00:00", True),
+        ("2026-11-01T12:00:01+00:00", False),
+        ("2026-11-01T12:00:01.000001+00:00", False),
+        ("2026-11-02T00:00:00+00:00", False),
+        ("2026-11-02T00:00:00+14:00", True),
+        ("tomorrow", True),
+    ],
+)
+async def test_entries_that_began_later_are_left_out(connection: Connection, at: str, found: bool) -> None:
+    """To the second, and only those whose instant can be compared as a text."""
+    stream = RedisAudit(connection, 1 << 30)
+    await stream.append("one", [PendingEntry(json.dumps({"at": at, "event": "a.b"}, separators=(",", ":")))])
+    selection = EntrySelection(begun_by=datetime(2026, 11, 1, 13, 0, 0, 5, tzinfo=timezone(timedelta(hours=1))))
+
+    assert found == bool((await stream.read(selection, "", forward=True, limit=9, examine=9)).entries)
 
 
 @pytest.mark.parametrize(
