@@ -30,6 +30,9 @@ KIND, VERSION, TYPE = "License", 1, "authsvc-license+jwt"
 _KEY_ID_LENGTH, _SIGNATURE_BYTES = 43, 64
 """Lengths in characters of a SHA-256 thumbprint in base64url, and of an ES256 signature."""
 
+_FRAME_BYTES = 100
+"""More than what stands around the ``license`` object and the signature in a file."""
+
 _UTF8_BOM = "\ufeff"
 
 
@@ -130,13 +133,28 @@ def check_length(document: LicenseDocument) -> None:
     Raises:
         LicenseFileError: the file would be longer than 8 KiB.
     """
-    file_text(document, "s" * signature_length(payload(document)))
+    signed = payload(document)
+    if length_bound(signed) > MAX_BYTES:
+        file_text(document, "s" * signature_length(signed))
+
+
+def length_bound(payload: bytes) -> int:
+    """Return a length that the file with this payload does not exceed: counted, since indented JSON takes far longer.
+
+    Each item and each bracket may begin a line, indented by at most as many levels as there are brackets. Those within
+    texts are counted, too.
+    """
+    brackets = sum(payload.count(one) for one in (b"{", b"["))
+    lines = 2 * brackets + payload.count(b",")
+    indented = lines * (1 + 2 * (1 + brackets)) + payload.count(b":")
+    return _FRAME_BYTES + len(payload) + indented + signature_length(payload)
 
 
 def signature_length(payload: bytes) -> int:
     """Return the length of the signature of ``payload``."""
     header = _compact({"alg": "ES256", "kid": "k" * _KEY_ID_LENGTH, "typ": TYPE})
-    return len(".".join(map(_encode, (header, payload, b"s" * _SIGNATURE_BYTES))))
+    parts = (len(header), len(payload), _SIGNATURE_BYTES)
+    return sum((4 * part + 2) // 3 for part in parts) + len("..")
 
 
 def file_text(document: LicenseDocument, signature: str) -> str:

@@ -12,7 +12,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.license_file import MAX_BYTES, LicenseDocument, LicenseFileError, registry_token, verify, write
+from authsvc.license_file import (
+    MAX_BYTES,
+    LicenseDocument,
+    LicenseFileError,
+    length_bound,
+    payload,
+    registry_token,
+    verify,
+    write,
+)
 from authsvc.signing import license_keys
 from tests.support import es256
 
@@ -43,7 +52,7 @@ def knows_key(kid: str, data: bytes, signature: bytes) -> bool:
 
 def make_file(**changes: Any) -> str:
     """Return a signed file."""
-    return write(LicenseDocument(**FACTS | changes), lambda payload: license_keys.sign_license(KEY, KID, payload))
+    return write(LicenseDocument(**FACTS | changes), lambda signed: license_keys.sign_license(KEY, KID, signed))
 
 
 def refusal(text: str, check: Callable[[str, bytes, bytes], bool] = knows_key) -> LicenseFileError:
@@ -142,6 +151,17 @@ def longest_file() -> str:
         except LicenseFileError:
             break
     return text
+
+
+@given(DOCUMENTS)
+def test_no_file_is_longer_than_was_counted(changes: dict[str, Any]) -> None:
+    """So a file that is short enough by the count needs no other check."""
+    assert len(make_file(**changes)) <= length_bound(payload(LicenseDocument(**FACTS | changes)))
+
+
+def test_usual_documents_are_short_enough_by_the_count() -> None:
+    """Otherwise it would save nothing."""
+    assert length_bound(payload(LicenseDocument(**FACTS))) < MAX_BYTES
 
 
 def test_eight_kilobytes() -> None:

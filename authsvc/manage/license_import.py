@@ -241,33 +241,25 @@ class LicenseImport:
         self, actor: Actor, row: LicenseRow, known: Known | None, begin: Callable[[], Operation], outcome: ImportOutcome
     ) -> None:
         if known is None:
-            known = await self._created(row, begin(), outcome)
-        if known is None:
-            return
-        outcome.existing += 1
-        license_ = known[1]
-        await self._shelve(license_, lambda: self.licenses.file_of(actor, license_), outcome)
+            license_ = await self._created(row, begin(), outcome)
+        else:
+            license_ = known[1]
+            outcome.existing += 1
+        if self.sink is not None:
+            outcome.files[await self.sink.put(license_, lambda: self.licenses.file_of(actor, license_))] += 1
 
-    async def _created(self, row: LicenseRow, operation: Operation, outcome: ImportOutcome) -> Known | None:
-        """Make the license of a row; return the record of the reference if another process was faster."""
+    async def _created(self, row: LicenseRow, operation: Operation, outcome: ImportOutcome) -> License:
+        """Make the license of a row, or return the one of the reference if another process was faster."""
         try:
-            license_, file = await self.licenses.create_in(self.app, row.terms, operation, row.reference)
+            made = await self.licenses.create_in(self.app, row.terms, operation, row.reference)
         except Conflict:
             known = (await self._known([row.reference])).get(row.reference)
             if known is None:
                 raise
-            return known
-
-        async def made() -> str:
-            return file
-
+            outcome.existing += 1
+            return known[1]
         outcome.created += 1
-        await self._shelve(license_, made, outcome)
-        return None
-
-    async def _shelve(self, license_: License, text: Callable[[], Awaitable[str]], outcome: ImportOutcome) -> None:
-        if self.sink is not None:
-            outcome.files[await self.sink.put(license_, text)] += 1
+        return made
 
     async def _known(self, references: list[str]) -> dict[str, Known]:
         found = await self.licenses.stores.licenses.by_references(self.app.record.slug, references)

@@ -70,9 +70,10 @@ class Licenses:
             Conflict: the app is archived, or was changed concurrently, or another license has the reference.
         """
         found = await find_open_app(self.stores, operation.actor, app)
-        return await self._add(
-            found, terms, operation, None if reference is None else parse_text(reference, "reference")
-        )
+        key = None if reference is None else parse_text(reference, "reference")
+        license_, token = await self._drafted(found, terms, operation, key)
+        file = await self._signed(license_, token)
+        return await self._add(found, license_, terms, operation), file
 
     @permitted(Permission.LICENSE_OPEN_APP)
     async def open_app(self, actor: Actor, app: str) -> Versioned[App]:
@@ -85,11 +86,11 @@ class Licenses:
         return await find_open_app(self.stores, actor, app)
 
     @permitted(Permission.LICENSE_CREATE_IN)
-    @repeatable(_first_with_file)
+    @repeatable(_first)
     async def create_in(
         self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
-    ) -> tuple[License, str]:
-        """Return a new license of an open app and its file.
+    ) -> License:
+        """Return a new license of an open app; its file is not signed.
 
         Raises:
             InputRefused: the license would have ended already, or its file would be too long.
@@ -97,17 +98,19 @@ class Licenses:
             Conflict: the app was changed concurrently, or another license has the reference.
         """
         require_app(operation.actor, app.record)
-        return await self._add(app, terms, operation, reference)
+        license_, token = await self._drafted(app, terms, operation, reference)
+        document_of(license_, token.text.reveal())
+        return await self._add(app, license_, terms, operation)
 
-    async def _add(
-        self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
-    ) -> tuple[License, str]:
+    async def _drafted(
+        self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None
+    ) -> tuple[License, MachineSecret]:
         license_id = new_id(operation.entropy(ID_BYTES))
         license_ = self._draft(app.record, terms, license_id, operation.now, reference)
         token = await self.signer.derive_license_token(license_id, 1)
-        license_ = evolve(license_, tokens=(TokenDigest(1, token.sha256()),))
-        file = await self._signed(license_, token)
+        return evolve(license_, tokens=(TokenDigest(1, token.sha256()),)), token
 
+    async def _add(self, app: Versioned[App], license_: License, terms: LicenseTerms, operation: Operation) -> License:
         async def write(choice: SelectedCustomer) -> License:
             made = evolve(license_, customer_id=choice.record.id)
             named = {"license": made.id, "app": made.app, "team": made.team, **customer_facts(choice)}
@@ -116,7 +119,7 @@ class Licenses:
 
         names = (terms.customer, terms.customer_reference, terms.customer_email)
         choose = partial(choose_customer, self.stores, license_.team, *names, operation)
-        return await with_customer(choose, write), file
+        return await with_customer(choose, write)
 
     @permitted(Permission.LICENSE_PREVIEW)
     def check(self, actor: Actor, app: Versioned[App], terms: LicenseTerms, now: datetime) -> None:

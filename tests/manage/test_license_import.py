@@ -10,13 +10,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 
 from authsvc.cli.license_folder import LicenseFolder
-from authsvc.errors import Conflict, InputRefused
+from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.errors import Conflict, InputRefused, SignerUnavailable
 from authsvc.license_file import registry_token
 from authsvc.manage.license_import import Changed, ImportOutcome, LicenseImport, Plan
 from authsvc.manage.license_rows import LicenseRow, Read, RowProblem
+from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.operation import Operation
 from authsvc.manage.row_batches import BATCH, MAX_ROWS
 from authsvc.tenancy.records import License
@@ -66,6 +68,39 @@ async def test_a_row_is_a_license(house: Installation) -> None:
     assert token is not None
     assert "pull" == await house.gets(token)
     assert len(rows) == len([entry for entry in house.told if entry.event == "license.created"])
+
+
+@frozen
+class SigningNothing:
+    """Derives registry tokens as ever, and signs no file."""
+
+    signer: LicenseSigner
+
+    async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:
+        """Derive one."""
+        return await self.signer.derive_license_token(license_id, generation)
+
+    async def license_keys(self) -> list[dict[str, Any]]:
+        """Return the public keys."""
+        return await self.signer.license_keys()
+
+    async def sign_license(self, _payload: bytes) -> str:
+        """Refuse."""
+        raise SignerUnavailable("no file is signed here")
+
+
+async def test_no_file_is_signed_that_nobody_wants(house: Installation, tmp_path: Path) -> None:
+    """A license has the same token without; a sink has its file signed."""
+    work = await importing(house)
+    work = evolve(work, licenses=evolve(work.licenses, signer=SigningNothing(work.licenses.signer)))
+    outcome = await work.carry_out(OPERATOR, make_rows(3), house.operation, lambda _: None)
+    assert ImportOutcome(created=3) == outcome
+    for license_ in await house.listed(APP):
+        token = registry_token(await house.licenses.download(OPERATOR, license_.id))
+        assert token is not None
+        assert "pull" == await house.gets(token)
+    with pytest.raises(SignerUnavailable):
+        await evolve(work, sink=LicenseFolder(tmp_path)).carry_out(OPERATOR, make_rows(3), house.operation, print)
 
 
 async def test_the_same_file_again_makes_nothing(house: Installation) -> None:
