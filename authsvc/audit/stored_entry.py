@@ -5,6 +5,7 @@ truncated, and one of unknown form is shown as ``audit.unreadable``.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from authsvc.audit.entry import ENCODER
-from authsvc.audit.request_ids import has_id, unpacked
+from authsvc.audit.request_ids import has_id, packed, unpacked
 from authsvc.bounded_json import CUT
 from authsvc.printable import printable_json
 
@@ -32,6 +33,8 @@ _NOBODY: Mapping[str, str] = {"at": "", "event": "", "actor": "", "id": ""}
 """The first members of every entry, in their order."""
 
 _DECODER = json.JSONDecoder()
+
+_CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,10}", re.ASCII)
 
 
 @frozen(slots=False)
@@ -56,6 +59,25 @@ class StoredEntry:
     length: int = 0
     size: int = 0
     team: str = ""
+
+    @classmethod
+    def of_line(cls, line: bytes) -> "StoredEntry":
+        """Return the entry in a line of an exported file, which :meth:`line` made.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        try:
+            members = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        cursor = members.pop("cursor", None) if isinstance(members, dict) else None
+        if not isinstance(cursor, str) or not _CURSOR.fullmatch(cursor):
+            raise ValueError("without a cursor")
+        requests = members.pop("requests", ())
+        ids = b"".join(map(packed, map(str, requests))) if isinstance(requests, list) else b""
+        text = ENCODER.encode(members).encode()
+        return cls(cursor, text, ids, length=len(text))
 
     @property
     def position(self) -> tuple[int, int]:

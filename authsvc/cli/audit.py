@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ from attrs import evolve
 from authsvc.cli.console import common_options, print_json, refuse, remark, run, say
 from authsvc.cli.file_name import FILE_NAME
 from authsvc.cli.hints import REMEDIES
-from authsvc.cli.pagination import Column, Table, lines_below, page_of, print_list
+from authsvc.cli.pagination import Column, Fetch, Table, lines_below, page_of, print_list
 from authsvc.counts import counted
 from authsvc.printable import printable
 from authsvc.wiring import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from authsvc.audit.stored_entry import StoredEntry
     from authsvc.manage.audit import Explanation
@@ -58,6 +59,14 @@ def audit_group() -> None:
 )
 @click.option("--before", metavar="CURSOR", help="The page after the entry with this cursor.")
 @click.option("--unproven", is_flag=True, help="Include events before identity was proven.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Search this exported file instead.",
+)
 @click.option("--follow", is_flag=True, help="Wait for new entries and print them, until Ctrl-C.")
 @common_options
 def list_(
@@ -69,6 +78,7 @@ def list_(
     subject: str | None,
     limit: int,
     before: str | None,
+    files: tuple[Path, ...],
     data_dir: Path | None,
     *,
     unproven: bool,
@@ -78,6 +88,8 @@ def list_(
     """List entries, newest first."""
     from authsvc.manage.audit_query import AuditQuery
 
+    if files and (follow or unproven):
+        refuse("--file has what was exported: leave out --follow and --unproven", code=2)
     wanted = AuditQuery(since, until, events, actor, app, subject)
     if follow:
         with suppress(KeyboardInterrupt):
@@ -89,7 +101,27 @@ def list_(
         page = await manage.audit.entries(manage.actor, wanted, now, after=after, limit=size, unproven=unproven)
         return page_of(page, lambda entry: entry.to_json())
 
-    print_list(data_dir, fetch, TABLE, as_json=as_json, limit=limit, after=before, rest="older ones: --before {}")
+    reading = _in_files(files, wanted) if files else fetch
+    print_list(data_dir, reading, TABLE, as_json=as_json, limit=limit, after=before, rest="older ones: --before {}")
+
+
+def _in_files(files: "Sequence[Path]", wanted: "AuditQuery") -> "Fetch":
+    """Return what reads a page of exported files, from where the page before ended."""
+    found: Iterator[StoredEntry] | None = None
+
+    async def fetch(manage: "Management", after: str | None, size: int) -> "Page[dict[str, Any]]":
+        from authsvc.cli.audit_files import newest_first
+        from authsvc.manage.audit_query import parse_cursor
+        from authsvc.tenancy.pages import Page
+
+        nonlocal found
+        if found is None:
+            chosen = await manage.audit.filter_of(manage.actor, wanted, clock())
+            found = newest_first(files, chosen, parse_cursor(after))
+        page = tuple(entry.to_json() for entry in islice(found, size))
+        return Page(page, page[-1]["cursor"] if len(page) == size else None)
+
+    return fetch
 
 
 @audit_group.command("explain")

@@ -142,6 +142,16 @@ class Audit:
         with_unproven = actor.is_operator and (unproven or filter_.wants_unproven)
         return await self._page(filter_, after, page_size(limit), unproven=with_unproven)
 
+    @permitted(Permission.AUDIT_SEARCH)
+    async def filter_of(self, actor: Actor, wanted: AuditQuery, now: datetime) -> AuditFilter:
+        """Return the filter for entries that are read elsewhere, such as in exported files.
+
+        Raises:
+            InputRefused: a time, an event or a subject is not acceptable.
+            NotFound: there is no actor or subject with the given name.
+        """
+        return await self._filter(actor, wanted, now)
+
     @permitted(Permission.AUDIT_NAMES)
     async def names(self, actor: Actor, entries: Iterable[StoredEntry]) -> dict[str, str]:
         """Return the names of the actors and of the changed records, by subject.

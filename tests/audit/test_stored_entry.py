@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from authsvc.audit.sentences import sentences, summary, when
 from authsvc.audit.stored_entry import TRUNCATED, UNREADABLE, StoredEntry
 
+NOW_TEXT = "2026-11-23T20:00:03+00:00"
+
 KEYS = st.sampled_from(
     [
         *("at", "event", "actor", "id", "last_at", "last_id", "count", "asked", "granted", "refused", "credential"),
@@ -77,6 +79,34 @@ def test_what_is_no_entry_says_so(text: bytes) -> None:
 
     assert UNREADABLE == facts["event"]
     assert text[:20].decode("utf-8", "replace") == facts["text"][:20]
+
+
+def test_a_line_of_an_exported_file_is_the_entry() -> None:
+    """With its request ids, and whatever its texts are."""
+    text = json.dumps(
+        {"at": NOW_TEXT, "event": "token.denied", "actor": "license:x", "id": "ab" * 8, "count": 2}
+    ).encode()
+    entry = StoredEntry("1700000000000-3", text, bytes(range(16)), length=len(text))
+    read = StoredEntry.of_line(entry.line().encode())
+    assert (entry.to_json(), entry.ids) == (read.to_json(), read.ids)
+    assert read.is_about(bytes(range(8, 16)).hex())
+
+
+@given(st.text(max_size=30))
+def test_every_text_survives_the_file(text: str) -> None:
+    """Line breaks and characters that terminals heed, too."""
+    facts = {"at": NOW_TEXT, "event": "x.y", "actor": "a", "id": "b", "user_agent": text}
+    entry = StoredEntry("1-0", json.dumps(facts).encode(), length=1)
+    assert entry.to_json() == StoredEntry.of_line(entry.line().encode()).to_json()
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{", b"[]", b"3", b"{}", b'{"cursor":1}', b'{"cursor":"1"}', b"[" * 2000, b"\xff"]
+)
+def test_other_lines_are_no_entries(line: bytes) -> None:
+    """Whatever is given as a file ends in one error."""
+    with pytest.raises(ValueError):  # noqa: PT011  its text is not shown
+        StoredEntry.of_line(line)
 
 
 def test_an_entry_of_megabytes_shows_its_beginning() -> None:

@@ -217,6 +217,7 @@ CALLS: dict[str, Use] = {
     "ImageUsers.show": _simple(lambda _, w, a, t: w.image_users.show(a, t.image, w.now)),
     "ImageUsers.unused": _simple(lambda _, w, a, t: w.image_users.unused(a, f"{t.app}/api", w.now)),
     "Audit.entries": _simple(lambda _, w, a, __: w.audit.entries(a, ANY, w.now, unproven=True)),
+    "Audit.filter_of": _simple(lambda _, w, a, __: w.audit.filter_of(a, ANY, w.now)),
     "Audit.follow": _simple(lambda _, w, a, __: w.audit.follow(a, ANY, "0-1", w.now)),
     "Audit.pages": _simple(lambda _, w, a, __: w.audit.pages(a, ANY, w.now)),
     "Audit.names": _simple(lambda _, w, a, __: w.audit.names(a, ())),
