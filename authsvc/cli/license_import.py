@@ -71,11 +71,12 @@ def import_command(
     async def use(manage: "Management") -> "tuple[Plan, ImportOutcome | None]":
         from authsvc.cli.license_folder import LicenseFolder
         from authsvc.manage.license_import import LicenseImport
+        from authsvc.manage.row_batches import COMMAND_BATCH
         from authsvc.wiring import clock
 
         opened = await manage.licenses.open_app(manage.actor, app)
         folder = LicenseFolder(output_dir) if output_dir and not dry_run else None
-        work = LicenseImport(manage.licenses, opened, folder)
+        work = LicenseImport(manage.licenses, opened, folder, COMMAND_BATCH)
         with _unused_removed(folder), RowFile.open(file, form) as source:
             plan = await work.check(manage.actor, _rows(source), clock(), days.note)
             if dry_run or plan.problems or (plan.changed and not skip_changed):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import asdict
+from attrs import asdict, evolve
 
 from authsvc.cli.console import common_options, print_json, refuse, run, say
 from authsvc.cli.row_file import (
@@ -39,9 +39,10 @@ def renew_command(
     days = LastDays("changed")
 
     async def use(manage: "Management") -> "tuple[RenewalPlan, RenewalOutcome | None]":
+        from authsvc.manage.row_batches import COMMAND_BATCH
         from authsvc.wiring import clock
 
-        work = manage.renewal(await manage.teams.app(manage.actor, app))
+        work = evolve(manage.renewal(await manage.teams.app(manage.actor, app)), batch=COMMAND_BATCH)
         with RowFile.open(file, form) as source:
             plan = await work.check(manage.actor, _rows(source), clock(), days.note)
             if dry_run or plan.problems:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
+from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
@@ -23,7 +24,7 @@ from authsvc.manage.licenses import Licenses
 from authsvc.manage.lookup import require_app
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
-from authsvc.manage.row_batches import batches, check_row_count, finish_all, text_digest
+from authsvc.manage.row_batches import BATCH, batches, check_row_count, finish_all, text_digest
 from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.terms import LicenseTerms
@@ -101,11 +102,13 @@ class LicenseImport:
         licenses: the use cases of single licenses.
         app: open for new licenses.
         sink: stores the files, or None.
+        batch: rows that are carried out concurrently.
     """
 
     licenses: Licenses
     app: Versioned[App]
     sink: FileSink | None = None
+    batch: int = BATCH
 
     @permitted(Permission.LICENSE_IMPORT_CHECK)
     async def check(self, actor: Actor, rows: Iterable[Read], now: datetime, on_row: OnRow = ignore_row) -> Plan:
@@ -124,7 +127,7 @@ class LicenseImport:
         """
         require_app(actor, self.app.record)
         plan, seen, named = Plan(), dict[bytes, int](), dict[bytes, bytes]()
-        for batch in batches(rows):
+        for batch in batches(rows, self.batch):
             plan.rows += len(batch)
             check_row_count(plan.rows)
             good = [row for row in batch if isinstance(row, LicenseRow)]
@@ -164,7 +167,7 @@ class LicenseImport:
         """
         require_app(actor, self.app.record)
         outcome = ImportOutcome()
-        for batch in batches(rows):
+        for batch in batches(rows, self.batch):
             good = [row for row in batch if isinstance(row, LicenseRow)]
             if len(good) < len(batch):
                 raise InputRefused(
@@ -240,26 +243,24 @@ class LicenseImport:
     async def _one(
         self, actor: Actor, row: LicenseRow, known: Known | None, begin: Callable[[], Operation], outcome: ImportOutcome
     ) -> None:
-        if known is None:
-            license_ = await self._created(row, begin(), outcome)
-        else:
-            license_ = known[1]
+        license_, token = (known[1], None) if known else await self._created(row, begin())
+        if token is None:
             outcome.existing += 1
+        else:
+            outcome.created += 1
         if self.sink is not None:
-            outcome.files[await self.sink.put(license_, lambda: self.licenses.file_of(actor, license_))] += 1
+            stored = await self.sink.put(license_, lambda: self.licenses.file_of(actor, license_, token))
+            outcome.files[stored] += 1
 
-    async def _created(self, row: LicenseRow, operation: Operation, outcome: ImportOutcome) -> License:
-        """Make the license of a row, or return the one of the reference if another process was faster."""
+    async def _created(self, row: LicenseRow, operation: Operation) -> tuple[License, MachineSecret | None]:
+        """Make the license of a row, or return that of the reference, without token, if another process was faster."""
         try:
-            made = await self.licenses.create_in(self.app, row.terms, operation, row.reference)
+            return await self.licenses.create_in(self.app, row.terms, operation, row.reference)
         except Conflict:
             known = (await self._known([row.reference])).get(row.reference)
             if known is None:
                 raise
-            outcome.existing += 1
-            return known[1]
-        outcome.created += 1
-        return made
+            return known[1], None
 
     async def _known(self, references: list[str]) -> dict[str, Known]:
         found = await self.licenses.stores.licenses.by_references(self.app.record.slug, references)

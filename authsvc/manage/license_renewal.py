@@ -19,7 +19,7 @@ from authsvc.manage.license_writer import replace_license
 from authsvc.manage.lookup import require_app
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
-from authsvc.manage.row_batches import batches, check_row_count, finish_all, text_digest
+from authsvc.manage.row_batches import BATCH, batches, check_row_count, finish_all, text_digest
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.records import App, License
@@ -63,10 +63,12 @@ class LicenseRenewal:
     Attributes:
         stores: the records.
         app: as it was found for the actor.
+        batch: rows that are carried out concurrently.
     """
 
     stores: Stores
     app: App
+    batch: int = BATCH
 
     @permitted(Permission.LICENSE_RENEW_CHECK)
     async def check(
@@ -87,7 +89,7 @@ class LicenseRenewal:
         """
         require_app(actor, self.app)
         plan, seen = RenewalPlan(), dict[bytes, int]()
-        for batch in batches(rows):
+        for batch in batches(rows, self.batch):
             plan.rows += len(batch)
             check_row_count(plan.rows)
             known = await self._known([row for row in batch if isinstance(row, RenewalRow)])
@@ -122,7 +124,7 @@ class LicenseRenewal:
         """
         require_app(actor, self.app)
         outcome = RenewalOutcome()
-        for batch in batches(rows):
+        for batch in batches(rows, self.batch):
             good = [row for row in batch if isinstance(row, RenewalRow)]
             known = await self._known(good)
             if len(known) < len(batch):

@@ -1,4 +1,6 @@
-"""Code shared by all changes of licenses: the audit entry, and the content of the file."""
+"""Code shared by all changes of licenses: the audit entry, the draft of a new one, and the content of the file."""
+
+from datetime import datetime
 
 from authsvc import license_file
 from authsvc.credentials.machine_secret import ID_LENGTH, LICENSE_TOKEN_LENGTH
@@ -8,7 +10,8 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.customers import SelectedCustomer
 from authsvc.tenancy.dates import render_instant
-from authsvc.tenancy.records import License
+from authsvc.tenancy.records import App, License, TokenDigest
+from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
 
 NO_ID = "0" * ID_LENGTH
@@ -67,3 +70,43 @@ def document_of(license_: License, token: str) -> LicenseDocument:
     except LicenseFileError as error:
         raise InputRefused(str(error), code="license_too_long", field=None) from error
     return document
+
+
+def draft(
+    app: App, terms: LicenseTerms, license_id: str, now: datetime, registry: str, reference: str | None = None
+) -> License:
+    """Return the license that is to be made, without the digest of its registry token.
+
+    Args:
+        app: of the license.
+        terms: that it grants.
+        license_id: its id.
+        now: the current time.
+        registry: host and port that the customer logs in to.
+        reference: the vendor's own key for it.
+
+    Raises:
+        InputRefused: it would have ended already.
+    """
+    if terms.expires_at <= now:
+        raise InputRefused(
+            f"the license would have ended at {render_instant(terms.expires_at)}, before now",
+            code="date_not_in_future",
+            field="expires",
+        )
+    return License(
+        id=license_id,
+        app=app.slug,
+        team=app.team,
+        customer=terms.customer,
+        type=terms.type,
+        issued_at=now.replace(microsecond=0),
+        expires_at=terms.expires_at,
+        registry=registry,
+        tokens=(TokenDigest(1, ""),),  # replaced when the id is real
+        not_before=terms.not_before,
+        repositories=terms.repositories,
+        fields=dict(terms.fields),
+        contact=terms.contact,
+        reference=reference,
+    )

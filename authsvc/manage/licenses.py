@@ -15,7 +15,7 @@ from authsvc.manage.confirmation import require
 from authsvc.manage.idempotency import repeatable
 from authsvc.manage.license_customer import choose_customer, customer_facts, with_customer
 from authsvc.manage.license_signer import LicenseSigner
-from authsvc.manage.license_writer import NO_ID, NO_TOKEN, document_of, replace_license
+from authsvc.manage.license_writer import NO_ID, NO_TOKEN, document_of, draft, replace_license
 from authsvc.manage.lookup import find_app, find_license, find_open_app, find_team, require_app, require_license
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -52,6 +52,10 @@ class Licenses:
     async def _first(self, license_id: str, operation: Operation) -> License:
         return (await find_license(self.stores, operation.actor, license_id)).record
 
+    async def _first_with_token(self, license_id: str, operation: Operation) -> tuple[License, MachineSecret]:
+        license_ = await self._first(license_id, operation)
+        return license_, await self._token_of(license_)
+
     async def _first_with_file(self, license_id: str, operation: Operation) -> tuple[License, str]:
         license_ = await self._first(license_id, operation)
         return license_, await self._file_of(license_)
@@ -86,11 +90,11 @@ class Licenses:
         return await find_open_app(self.stores, actor, app)
 
     @permitted(Permission.LICENSE_CREATE_IN)
-    @repeatable(_first)
+    @repeatable(_first_with_token)
     async def create_in(
         self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
-    ) -> License:
-        """Return a new license of an open app; its file is not signed.
+    ) -> tuple[License, MachineSecret]:
+        """Return a new license of an open app and its registry token, with which :meth:`file_of` makes its file.
 
         Raises:
             InputRefused: the license would have ended already, or its file would be too long.
@@ -100,13 +104,13 @@ class Licenses:
         require_app(operation.actor, app.record)
         license_, token = await self._drafted(app, terms, operation, reference)
         document_of(license_, token.text.reveal())
-        return await self._add(app, license_, terms, operation)
+        return await self._add(app, license_, terms, operation), token
 
     async def _drafted(
         self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None
     ) -> tuple[License, MachineSecret]:
         license_id = new_id(operation.entropy(ID_BYTES))
-        license_ = self._draft(app.record, terms, license_id, operation.now, reference)
+        license_ = draft(app.record, terms, license_id, operation.now, self.registry, reference)
         token = await self.signer.derive_license_token(license_id, 1)
         return evolve(license_, tokens=(TokenDigest(1, token.sha256()),)), token
 
@@ -130,7 +134,7 @@ class Licenses:
             NotFound: there is no such app for the actor.
         """
         require_app(actor, app.record)
-        document_of(self._draft(app.record, terms, NO_ID, now, None), NO_TOKEN)
+        document_of(draft(app.record, terms, NO_ID, now, self.registry), NO_TOKEN)
 
     @permitted(Permission.LICENSE_LIST)
     async def list(
@@ -344,33 +348,9 @@ class Licenses:
             self.stores, stored, evolve(stored.record, revoked_at=None, archived_at=None), operation
         )
 
-    def _draft(self, app: App, terms: LicenseTerms, license_id: str, now: datetime, reference: str | None) -> License:
-        if terms.expires_at <= now:
-            raise InputRefused(
-                f"the license would have ended at {render_instant(terms.expires_at)}, before now",
-                code="date_not_in_future",
-                field="expires",
-            )
-        return License(
-            id=license_id,
-            app=app.slug,
-            team=app.team,
-            customer=terms.customer,
-            type=terms.type,
-            issued_at=now.replace(microsecond=0),
-            expires_at=terms.expires_at,
-            registry=self.registry,
-            tokens=(TokenDigest(1, ""),),  # replaced when the id is real
-            not_before=terms.not_before,
-            repositories=terms.repositories,
-            fields=dict(terms.fields),
-            contact=terms.contact,
-            reference=reference,
-        )
-
     @permitted(Permission.LICENSE_FILE)
-    async def file_of(self, actor: Actor, license_: License) -> str:
-        """Return the file of a license as it is.
+    async def file_of(self, actor: Actor, license_: License, token: MachineSecret | None = None) -> str:
+        """Return the file of a license as it is; ``token`` is its registry token, if the caller has it.
 
         Raises:
             InputRefused: it would be too long.
@@ -378,9 +358,12 @@ class Licenses:
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
         require_license(actor, license_)
-        return await self._file_of(license_)
+        return await self._file_of(license_, token)
 
-    async def _file_of(self, license_: License) -> str:
+    async def _file_of(self, license_: License, token: MachineSecret | None = None) -> str:
+        return await self._signed(license_, token or await self._token_of(license_))
+
+    async def _token_of(self, license_: License) -> MachineSecret:
         newest = license_.tokens[0]
         token = await self.signer.derive_license_token(license_.id, newest.generation)
         if not token.has_digest(newest.sha256):
@@ -389,7 +372,7 @@ class Licenses:
                 "secrets directory back",
                 code="license_token_key_changed",
             )
-        return await self._signed(license_, token)
+        return token
 
     async def _signed(self, license_: License, token: MachineSecret) -> str:
         document = document_of(license_, token.text.reveal())

@@ -10,18 +10,21 @@ from authsvc.errors import InputRefused
 
 T = TypeVar("T")
 
-BATCH = 48
-"""Rows that are looked up together and carried out concurrently: fewer than there are connections to Redis, which
-writes what arrives together to the disk at once."""
+BATCH = 16
+"""Rows that a worker looks up together and carries out concurrently, beside other requests."""
+
+COMMAND_BATCH = 48
+"""The same for a command, which does nothing else: fewer than its connections to Redis, which writes to the disk at
+once what arrives together."""
 
 MAX_ROWS = 100_000
 """Most rows of one file: the digests of their references fit into some megabytes."""
 
 
-def batches(rows: Iterable[T]) -> Iterator[list[T]]:
-    """Yield the rows in lists of at most :data:`BATCH`."""
+def batches(rows: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    """Yield the rows in lists of at most ``size``."""
     rest = iter(rows)
-    while batch := list(islice(rest, BATCH)):
+    while batch := list(islice(rest, size)):
         yield batch
 
 

@@ -57,7 +57,8 @@ REPLY_DEADLINE = 5.0
 """Seconds in which a peer must receive a reply, or its connection is closed."""
 
 WORKER_RATE, WORKER_BURST = 50.0, 200.0
-"""Operations per second of one worker, and how many at once after a silence. A new license takes two."""
+"""Operations per second of one worker, and how many at once after a silence. A new license takes one, and its file
+another."""
 
 REFUSALS_LOGGED_EVERY = 1.0
 """Seconds between two log lines about refusals of one peer."""

@@ -25,7 +25,8 @@ MAX_CONNECTIONS = 64
 """Connections to one socket at the same time; one more closes the oldest, so that no client can occupy all of them."""
 
 SOCKET_RATE, SOCKET_BURST = 2000.0, 4000.0
-"""Operations per second of all connections of one user, and how many at once: an import takes two for each license.
+"""Operations per second of all connections of one user, and how many at once: an import takes one for each license, and
+one for each file.
 
 More wait for their turn. The workers and the command line of compose.yaml are one user.
 """

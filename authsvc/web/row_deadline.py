@@ -9,7 +9,7 @@ PATIENCE = 20.0
 
 
 def end_in_time(rows: int, seconds: Callable[[], float]) -> Callable[[int], None]:
-    """Return the function to be called after each batch of rows; a license takes two operations of the key service.
+    """Return the function to be called after each batch of rows; a license takes an operation of the key service.
 
     It raises Overloaded when rows are left and the time is over; sending the rows again continues where it ended.
 

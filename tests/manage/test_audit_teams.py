@@ -96,7 +96,7 @@ async def make_vendor(both: Both, name: str) -> Vendor:
     terms = LicenseTerms.parse(
         customer=f"{name}-customer", customer_reference=f"{name}-crm", expires="30d", now=house.now
     )
-    license_ = await house.licenses.create_in(
+    license_, _ = await house.licenses.create_in(
         await house.licenses.open_app(OPERATOR, f"{name}-a"), terms, operation(), f"{name}-order"
     )
     account, secret = await house.service_accounts.create(

@@ -10,17 +10,18 @@ from random import Random
 from typing import Any
 
 import pytest
-from attrs import evolve, frozen
+from attrs import define, evolve
 
 from authsvc.cli.license_folder import LicenseFolder
 from authsvc.credentials.machine_secret import MachineSecret
-from authsvc.errors import Conflict, InputRefused, SignerUnavailable
+from authsvc.errors import Conflict, InputRefused
 from authsvc.license_file import registry_token
 from authsvc.manage.license_import import Changed, ImportOutcome, LicenseImport, Plan
 from authsvc.manage.license_rows import LicenseRow, Read, RowProblem
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.operation import Operation
-from authsvc.manage.row_batches import BATCH, MAX_ROWS
+from authsvc.manage.row_batches import BATCH, COMMAND_BATCH, MAX_ROWS
+from authsvc.store.connection import MAX_CONNECTIONS
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
@@ -70,37 +71,58 @@ async def test_a_row_is_a_license(house: Installation) -> None:
     assert len(rows) == len([entry for entry in house.told if entry.event == "license.created"])
 
 
-@frozen
-class SigningNothing:
-    """Derives registry tokens as ever, and signs no file."""
+@define
+class CountedSigner:
+    """Derives and signs, and counts what it does."""
 
     signer: LicenseSigner
+    derived: int = 0
+    signed: int = 0
 
     async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:
         """Derive one."""
+        self.derived += 1
         return await self.signer.derive_license_token(license_id, generation)
 
     async def license_keys(self) -> list[dict[str, Any]]:
         """Return the public keys."""
         return await self.signer.license_keys()
 
-    async def sign_license(self, _payload: bytes) -> str:
-        """Refuse."""
-        raise SignerUnavailable("no file is signed here")
+    async def sign_license(self, payload: bytes) -> str:
+        """Sign one."""
+        self.signed += 1
+        return await self.signer.sign_license(payload)
 
 
-async def test_no_file_is_signed_that_nobody_wants(house: Installation, tmp_path: Path) -> None:
-    """A license has the same token without; a sink has its file signed."""
-    work = await importing(house)
-    work = evolve(work, licenses=evolve(work.licenses, signer=SigningNothing(work.licenses.signer)))
-    outcome = await work.carry_out(OPERATOR, make_rows(3), house.operation, lambda _: None)
-    assert ImportOutcome(created=3) == outcome
+async def test_no_key_is_used_in_vain(house: Installation, tmp_path: Path) -> None:
+    """A token is derived once for a license, and a file is signed once, if it is wanted."""
+    work, signer = await importing(house), CountedSigner(house.licenses.signer)
+    work = evolve(work, licenses=evolve(work.licenses, signer=signer))
+    rows, folder = make_rows(6), LicenseFolder(tmp_path)
+    await work.carry_out(OPERATOR, rows[:3], house.operation, print)
+    assert (3, 0) == (signer.derived, signer.signed)
+    outcome = await evolve(work, sink=folder).carry_out(OPERATOR, rows[3:], house.operation, print)
+    assert (ImportOutcome(3, 0, {"written": 3, "kept": 0, "outdated": 0}), 6, 3) == (
+        outcome,
+        signer.derived,
+        signer.signed,
+    )
+    await evolve(work, sink=folder).carry_out(OPERATOR, rows, house.operation, print)
+    assert (9, 6) == (signer.derived, signer.signed)
     for license_ in await house.listed(APP):
-        token = registry_token(await house.licenses.download(OPERATOR, license_.id))
+        token = registry_token(folder.path(license_).read_text(encoding="ascii"))
         assert token is not None
         assert "pull" == await house.gets(token)
-    with pytest.raises(SignerUnavailable):
-        await evolve(work, sink=LicenseFolder(tmp_path)).carry_out(OPERATOR, make_rows(3), house.operation, print)
+
+
+async def test_a_command_carries_out_more_at_once_than_a_worker(house: Installation) -> None:
+    """A worker has other requests to answer."""
+    done: list[int] = []
+    rows = make_rows(COMMAND_BATCH + 2)
+    work = evolve(await importing(house), batch=COMMAND_BATCH)
+    await work.carry_out(OPERATOR, rows, house.operation, done.append)
+    assert [COMMAND_BATCH, 2] == done
+    assert BATCH < COMMAND_BATCH < MAX_CONNECTIONS
 
 
 async def test_the_same_file_again_makes_nothing(house: Installation) -> None:

@@ -20,7 +20,7 @@ async def make(house: Installation, reference: str | None = None, app: str = APP
     facts = {"customer": "Globex", "expires": "2026-12-01"} | terms
     parsed = LicenseTerms.parse(**facts, now=house.now)
     opened = await house.licenses.open_app(OPERATOR, app)
-    return await house.licenses.create_in(opened, parsed, house.operation(), reference)
+    return (await house.licenses.create_in(opened, parsed, house.operation(), reference))[0]
 
 
 @pytest.mark.parametrize("settled", [True, False])

@@ -18,7 +18,7 @@ async def make(house: Installation, reference: str, **terms: Any) -> License:
     """Make a license with a reference."""
     parsed = LicenseTerms.parse(customer="Globex", expires="2026-12-01", now=house.now, **terms)
     opened = await house.licenses.open_app(OPERATOR, APP)
-    return await house.licenses.create_in(opened, parsed, house.operation(), reference)
+    return (await house.licenses.create_in(opened, parsed, house.operation(), reference))[0]
 
 
 def rows(text: str) -> list[ReadRenewal]:

@@ -202,7 +202,9 @@ async def test_many_licenses_that_end_at_once(watched: Watched) -> None:
     await watched.webhook()
     terms = LicenseTerms("Globex", watched.house.now + 8 * DAY)
     opened = await watched.house.licenses.open_app(OPERATOR, APP)
-    made = {(await watched.house.licenses.create_in(opened, terms, watched.house.operation())).id for _ in range(350)}
+    made = {
+        (await watched.house.licenses.create_in(opened, terms, watched.house.operation()))[0].id for _ in range(350)
+    }
     await watched.look()
     found = await watched.look(2 * DAY)
     assert 100 <= len(found) < 350

@@ -50,7 +50,7 @@ async def refused(house: Installation, app: str, reference: str) -> Refused:
     )
     terms = LicenseTerms.parse(customer=f"{app}-customer", expires="30d", contact=FORMULA, now=house.now)
     opened = await house.licenses.open_app(OPERATOR, app)
-    license_ = await house.licenses.create_in(opened, terms, house.operation(), reference)
+    license_, _ = await house.licenses.create_in(opened, terms, house.operation(), reference)
     await house.licenses.revoke(license_.id, house.operation())
     request = asked(f"repository:{app}/x:pull", at=house.now, user_agent=FORMULA)
     with pytest.raises(Denied) as denied:
