@@ -67,17 +67,11 @@ class StoredEntry:
         Raises:
             ValueError: it is not one.
         """
-        try:
-            members = json.loads(line)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
-        cursor = members.pop("cursor", None) if isinstance(members, dict) else None
-        if not isinstance(cursor, str) or not _CURSOR.fullmatch(cursor):
-            raise ValueError("without a cursor")
-        requests = members.pop("requests", ())
+        members = _members_of(line)
+        cursor, requests, team = members.pop("cursor"), members.pop("requests", ()), members.get("team")
         ids = b"".join(map(packed, map(str, requests))) if isinstance(requests, list) else b""
         text = ENCODER.encode(members).encode()
-        return cls(cursor, text, ids, length=len(text))
+        return cls(cursor, text, ids, length=len(text), team=team if isinstance(team, str) else "")
 
     @property
     def position(self) -> tuple[int, int]:
@@ -114,12 +108,32 @@ class StoredEntry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as it is listed and exported."""
+        team = {"team": self.team} if self.team else {}
         requests = {"requests": unpacked(self.ids)} if self.ids else {}
-        return {"cursor": self.cursor, **self.facts, **requests}
+        return {"cursor": self.cursor, **self.facts, **team, **requests}
 
     def line(self) -> str:
         """Return the entry as one line of JSON."""
         return printable_json(self.to_json(), None)
+
+
+def cursor_of_line(line: bytes) -> str:
+    """Return the cursor of the entry in a line of an exported file.
+
+    Raises:
+        ValueError: the line is not an entry.
+    """
+    return str(_members_of(line)["cursor"])
+
+
+def _members_of(line: bytes) -> dict[str, Any]:
+    try:
+        members = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(members, dict) or not _CURSOR.fullmatch(str(members.get("cursor"))):
+        raise ValueError("without a cursor")
+    return members
 
 
 def instant(text: object) -> datetime | None:

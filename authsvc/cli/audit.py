@@ -11,18 +11,18 @@ from attrs import evolve
 
 from authsvc.cli.console import common_options, print_json, refuse, remark, run, say
 from authsvc.cli.file_name import FILE_NAME
-from authsvc.cli.hints import REMEDIES
-from authsvc.cli.pagination import Column, Fetch, Table, lines_below, page_of, print_list
+from authsvc.cli.hints import REMEDIES, explained
+from authsvc.cli.pagination import Column, Table, lines_below, page_of, print_list, print_page
 from authsvc.counts import counted
 from authsvc.printable import printable
 from authsvc.wiring import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from authsvc.audit.stored_entry import StoredEntry
     from authsvc.manage.audit import Explanation
-    from authsvc.manage.audit_query import AuditQuery
+    from authsvc.manage.audit_query import AuditFilter, AuditQuery
     from authsvc.tenancy.pages import Page
     from authsvc.wiring.management import Management
 
@@ -31,6 +31,9 @@ POLL_EVERY = 1.0
 
 MAX_AROUND = 5
 """Most entries that are shown of those that may include a request."""
+
+OLDER = "older ones: --before {}"
+"""How a list continues."""
 
 MAX_SUMMARY = 160
 """Most characters of an entry in a list."""
@@ -88,9 +91,12 @@ def list_(
     """List entries, newest first."""
     from authsvc.manage.audit_query import AuditQuery
 
-    if files and (follow or unproven):
-        refuse("--file has what was exported: leave out --follow and --unproven", code=2)
     wanted = AuditQuery(since, until, events, actor, app, subject)
+    if files:
+        if follow or unproven:
+            refuse("--file has what was exported: leave out --follow and --unproven", code=2)
+        _list_files(files, wanted, data_dir, as_json=as_json, limit=limit, before=before)
+        return
     if follow:
         with suppress(KeyboardInterrupt):
             _follow(data_dir, wanted, as_json=as_json)
@@ -101,27 +107,49 @@ def list_(
         page = await manage.audit.entries(manage.actor, wanted, now, after=after, limit=size, unproven=unproven)
         return page_of(page, lambda entry: entry.to_json())
 
-    reading = _in_files(files, wanted) if files else fetch
-    print_list(data_dir, reading, TABLE, as_json=as_json, limit=limit, after=before, rest="older ones: --before {}")
+    print_list(data_dir, fetch, TABLE, as_json=as_json, limit=limit, after=before, rest=OLDER)
 
 
-def _in_files(files: "Sequence[Path]", wanted: "AuditQuery") -> "Fetch":
-    """Return what reads a page of exported files, from where the page before ended."""
-    found: Iterator[StoredEntry] | None = None
+def _list_files(
+    files: "Sequence[Path]",
+    wanted: "AuditQuery",
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+    limit: int,
+    before: str | None,
+) -> None:
+    """List entries of exported files, all at once: nothing is printed when one of them is damaged."""
+    from authsvc.cli.audit_files import newest_first
+    from authsvc.errors import InputRefused
+    from authsvc.manage.audit_query import parse_cursor
+    from authsvc.tenancy.pages import Page
 
-    async def fetch(manage: "Management", after: str | None, size: int) -> "Page[dict[str, Any]]":
-        from authsvc.cli.audit_files import newest_first
-        from authsvc.manage.audit_query import parse_cursor
-        from authsvc.tenancy.pages import Page
+    def is_cut(path: Path) -> None:
+        remark(f"{path} ends in the middle of a line, which is left out; is it still being written?")
 
-        nonlocal found
-        if found is None:
-            chosen = await manage.audit.filter_of(manage.actor, wanted, clock())
-            found = newest_first(files, chosen, parse_cursor(after))
-        page = tuple(entry.to_json() for entry in islice(found, size))
-        return Page(page, page[-1]["cursor"] if len(page) == size else None)
+    try:
+        chosen = _plain_filter(wanted) or run(data_dir, lambda m: m.audit.filter_of(m.actor, wanted, clock()))
+        found = islice(newest_first(files, chosen, parse_cursor(before), is_cut), limit)
+        shown = tuple(one.to_json() for one in found)
+    except InputRefused as error:
+        refuse(explained(error))
+    older = shown[-1]["cursor"] if len(shown) == limit else None
+    print_page(Page(shown, older), TABLE, as_json=as_json, rest=OLDER)
 
-    return fetch
+
+def _plain_filter(wanted: "AuditQuery") -> "AuditFilter | None":
+    """Return the filter of a query, if no record is needed for it: files are searched without the installation, too."""
+    from authsvc.manage.actor import Actor
+    from authsvc.manage.audit_query import NO_SUBJECT, AuditFilter
+    from authsvc.manage.audit_subject import plain_subject
+    from authsvc.manage.audit_view import AuditView
+
+    asked = ((wanted.actor, "actor"), (wanted.subject, "subject"))
+    who, whom = [NO_SUBJECT if text is None else plain_subject(text, field) for text, field in asked]
+    if who is None or whom is None:
+        return None
+    return AuditFilter.of(wanted, clock(), AuditView(Actor.operator()), who, whom)
 
 
 @audit_group.command("explain")

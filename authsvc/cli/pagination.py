@@ -172,6 +172,19 @@ def print_list(
         print_next(rest.format(following))
 
 
+def print_page(page: "Page[Facts]", table: Table, *, as_json: bool, rest: str) -> None:
+    """Print a list that is a single page: a table, or one JSON list; ``rest`` says that there are more items."""
+    printed = _JsonList() if as_json else _Lines(table)
+    try:
+        printed.add(page.items, more=False)
+        printed.end()
+    except BrokenPipeError:
+        discard_output()
+        return
+    if page.next is not None:
+        print_next(rest.format(page.next))
+
+
 def page_of(page: "Page[T]", facts: Callable[[T], Facts]) -> "Page[Facts]":
     """Return a page with the shown form of the records of ``page``."""
     from authsvc.tenancy.pages import Page

@@ -50,12 +50,14 @@ class AuditSubject:
         email: of a member, as in the credential of a decision.
         customer: name, as in the credential of a decision on a license.
         team: slug of the customer's team.
+        apps: slugs of its apps, for entries that name no team; None for an actor who sees no entries of other teams.
     """
 
     subjects: tuple[str, ...] = ()
     email: str | None = None
     customer: str | None = None
     team: str | None = None
+    apps: frozenset[str] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.subjects or self.email)
@@ -75,7 +77,12 @@ class AuditSubject:
         facts = entry.facts
         if self._is_among(_subjects(facts)) or self._is_member_of(facts):
             return True
-        return self.customer is not None and entry.team in {"", self.team} and self.customer in _customers(facts)
+        return self.customer is not None and any(self._is_of_customer(one, entry.team) for one in _licenses(facts))
+
+    def _is_of_customer(self, license_: Mapping[str, Any], team: str) -> bool:
+        """Whether a license is the customer's: those of other teams may have the same name."""
+        owned = team == self.team if team else self.apps is None or license_.get("app") in self.apps
+        return owned and license_.get("customer") == self.customer
 
     def _is_among(self, names: set[str]) -> bool:
         found = [set(split_subject(name)) for name in names]
@@ -114,22 +121,35 @@ async def find_subject(
         NotFound: nothing has this name for the actor.
         Conflict: licenses of several apps have the reference.
     """
+    if found := plain_subject(text, field):
+        return found
+    if is_id(text.removeprefix(f"{CUSTOMER}:")):
+        return await _of_id(stores, actor, text, now)
+    if "@" in text:
+        return await _of_address(stores, actor, text)
+    return await _of_name(stores, actor, text, now, field, team)
+
+
+def plain_subject(text: str, field: str) -> AuditSubject | None:
+    """Return the subject that ``text`` names, if no record is needed for that, and None otherwise.
+
+    Raises:
+        InputRefused: it is empty or too long; ``field`` is the argument that the error names.
+    """
     if not text or len(text) > MAX_TEXT or not text.isprintable():
         raise InputRefused(
             f"{field}: write 1 to {MAX_TEXT} characters, such as license:ID, an e-mail address or a reference",
             code="subject_invalid",
             field=field,
         )
-    kind, colon, rest = text.partition(":")
-    if text in {SYSTEM, MANY, UNPROVEN} or (colon and kind in {*KINDS.values()} - {CUSTOMER}):
-        return AuditSubject((text,))
-    if is_id(rest if kind == CUSTOMER else text):
-        return await _of_id(stores, actor, text, now)
-    if all(is_id(one) for one in text.split(",")):
-        return AuditSubject((text,))
-    if "@" in text:
-        return await _of_address(stores, actor, text)
-    return await _of_name(stores, actor, text, now, field, team)
+    kind, colon, _ = text.partition(":")
+    ids = text.split(",")
+    is_plain = (
+        text in {SYSTEM, MANY, UNPROVEN}
+        or (colon and kind in {*KINDS.values()} - {CUSTOMER})
+        or (len(ids) > 1 and all(map(is_id, ids)))
+    )
+    return AuditSubject((text,)) if is_plain else None
 
 
 async def _of_id(stores: Stores, actor: Actor, text: str, now: datetime) -> AuditSubject:
@@ -172,7 +192,8 @@ async def _of_customer(stores: Stores, actor: Actor, customer: Customer, now: da
     wanted = LicenseFilter(team=customer.team, apps=actor.apps, customer_id=customer.id)
     page = await stores.licenses.page(wanted, None, MAX_PAGE, now)
     licenses = (license_.subject for license_ in page.items[-MAX_LICENSES:])
-    return AuditSubject((f"customer:{customer.id}", *licenses), None, customer.name, customer.team)
+    apps = None if actor.team else frozenset(app.slug for app in await stores.apps.of_team(customer.team))
+    return AuditSubject((f"customer:{customer.id}", *licenses), None, customer.name, customer.team, apps)
 
 
 def _actors(facts: Mapping[str, Any]) -> set[str]:
@@ -193,8 +214,7 @@ def changed_subjects(facts: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{kind}:{facts[name]}" for name, kind in KINDS.items() if name in facts)
 
 
-def _customers(facts: Mapping[str, Any]) -> set[object]:
-    """Return the names of customers in the credential of a decision."""
+def _licenses(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the licenses in the credential of a decision."""
     credential = facts.get("credential") or {}
-    shown = [credential, *(one for one in credential.get("licenses", ()) if isinstance(one, Mapping))]
-    return {one.get("customer") for one in shown}
+    return [credential, *(one for one in credential.get("licenses", ()) if isinstance(one, Mapping))]
