@@ -11,11 +11,12 @@ Rule 2: cancelling a read does not affect others: the command belongs to no requ
 """
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import define, field
 
-from authsvc.errors import AuthsvcError
+from authsvc.errors import StoreUnavailable
 
 MAX_KEYS = 256
 """Most keys of one command, during which Redis is blocked."""
@@ -78,17 +79,17 @@ class BatchedReads:
         except Exception as error:  # noqa: BLE001  whatever it is, it is for those who asked
             for _, answer in batch.waiting:
                 if not answer.done():
-                    answer.set_exception(_copy(error))
+                    answer.set_exception(copy_of(error))
             return
         for keys, answer in batch.waiting:
             if not answer.done():
                 answer.set_result([values[batch.indexes[key]] for key in keys])
 
 
-def _copy(error: Exception) -> Exception:
-    """Return a copy of the error for another reader: a traceback belongs to one task."""
-    if not isinstance(error, AuthsvcError):
+def copy_of(error: Exception) -> Exception:
+    """Return a copy of the error for another caller: a traceback belongs to one task."""
+    if not isinstance(error, StoreUnavailable):
         return error
-    copied = type(error)(*error.args, detail=error.detail)
+    copied = copy.copy(error)
     copied.__cause__ = error.__cause__
     return copied

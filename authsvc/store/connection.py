@@ -14,13 +14,14 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from authsvc.errors import STORE_AWAY, SetupRefused, StoreRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.redis_url import SCHEME, parse_sentinel_url
 from authsvc.store.batched_reads import BatchedReads, Values
+from authsvc.store.batched_writes import BatchedWrites, ScriptCall
 from authsvc.store.breaker import Breaker
 from authsvc.store.pool import CheckedPool, NotConnected
 from authsvc.store.refusals import refusal_of, reply_of
@@ -60,7 +61,8 @@ class Connection:
 
         Args:
             url: ``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow the primary.
-            observe: is called for each command, with its seconds and whether it was answered.
+            observe: is called for each command, and once for scripts that were sent together, with the seconds and
+                whether it was answered.
             deadline: seconds that one operation may take.
 
         Raises:
@@ -92,6 +94,7 @@ class Connection:
         self._breaker = Breaker()
         self._observe = observe
         self._reads = BatchedReads(self._fetch)
+        self._writes = BatchedWrites(self._run_scripts)
         self.refused: str | None = None
         """The reply of Redis to the last write if it was refused."""
 
@@ -113,6 +116,44 @@ class Connection:
         finally:
             if inspect.iscoroutine(command):
                 command.close()  # it was not awaited if the breaker is open
+
+    async def run_script(self, call: ScriptCall) -> Any:
+        """Return the reply to a script, which is sent once, with those of other callers at the same moment.
+
+        Raises:
+            StoreUnavailable: as :meth:`run`.
+            StoreRefused: as :meth:`run`.
+        """
+        try:
+            reply = await self._writes.run(call)
+        except StoreRefused as refused:
+            self.refused = refused.detail
+            raise
+        self.refused = None
+        return reply
+
+    async def _run_scripts(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Return for each script its reply, or its error."""
+
+        async def attempt(some: Sequence[ScriptCall]) -> list[Any]:
+            pipeline = self.redis.pipeline(transaction=False)
+            for call in some:
+                _ = pipeline.evalsha(call.digest, len(call.keys), *call.keys, *call.arguments)
+            return list(await pipeline.execute(raise_on_error=False))
+
+        async def attempts() -> list[Any]:
+            replies = await self._attempt(attempt(calls))
+            unknown = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+            if unknown:
+                for text in {calls[place].text for place in unknown}:
+                    await self._attempt(self.redis.script_load(text))
+                again = await self._attempt(attempt([calls[place] for place in unknown]))
+                for place, reply in zip(unknown, again, strict=True):
+                    replies[place] = reply
+            return list(replies)
+
+        replies, now = await self._guarded(attempts), asyncio.get_running_loop().time()
+        return [self._translated(reply, now) if isinstance(reply, RedisError) else reply for reply in replies]
 
     async def read(self, command: Callable[[], Awaitable[Any]]) -> Any:
         """Return the reply to a command that only reads, within the deadline.

@@ -9,7 +9,7 @@ written here, once the change is durable.
 
 import json
 import secrets
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import Factory, define, frozen
 
@@ -18,6 +18,7 @@ from authsvc.error_codes import ErrorCode
 from authsvc.errors import Conflict, StoreRefused, StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.audit_index import ADD_TO_AUDIT
+from authsvc.store.batched_writes import Argument, ScriptCall
 from authsvc.store.connection import Connection
 from authsvc.store.indexes import IndexEntry
 from authsvc.store.operations import MARK_LIFE, OperationMark
@@ -35,32 +36,34 @@ local plan = cjson.decode(ARGV[1])
 local mark = redis.call('GET', KEYS[1])
 if mark then return mark end
 for place, check in ipairs(plan.checks) do
-  if check.kind == 'fewer' then
-    if redis.call('ZCOUNT', KEYS[check.key], check.value, '+inf') >= check.most then return place end
-  elseif check.kind == 'unlisted' then
-    if index_find(KEYS[check.key], check.value) then return place end
+  local kind, key, value, most = check[1], KEYS[check[2]], ARGV[check[3]], check[4]
+  if kind == 'fewer' then
+    if redis.call('ZCOUNT', key, value, '+inf') >= most then return place end
+  elseif kind == 'unlisted' then
+    if index_find(key, value) then return place end
   else
-    local found = redis.call('GET', KEYS[check.key])
-    if check.kind == 'absent' then
+    local found = redis.call('GET', key)
+    if kind == 'absent' then
       if found then return place end
-    elseif found ~= check.value then
+    elseif found ~= value then
       return place
     end
   end
 end
 for _, write in ipairs(plan.writes) do
-  if write.command == 'KEEP' then
-    local newest, prefix = tonumber(write.arguments[1]), write.arguments[2]
-    for _, item in ipairs(redis.call('ZREVRANGE', KEYS[write.key], newest, -1)) do
+  local command, key, first, last = write[1], KEYS[write[2]], write[3], write[4]
+  if command == 'KEEP' then
+    local newest, prefix = tonumber(ARGV[first]), ARGV[last]
+    for _, item in ipairs(redis.call('ZREVRANGE', key, newest, -1)) do
       redis.call('DEL', prefix .. item)
     end
-    redis.call('ZREMRANGEBYRANK', KEYS[write.key], 0, -newest - 1)
-  elseif write.command == 'INDEX' then
-    index_add(KEYS[write.key], write.arguments[1])
-  elseif write.command == 'UNINDEX' then
-    index_remove(KEYS[write.key], write.arguments[1])
+    redis.call('ZREMRANGEBYRANK', key, 0, -newest - 1)
+  elseif command == 'INDEX' then
+    index_add(key, ARGV[first])
+  elseif command == 'UNINDEX' then
+    index_remove(key, ARGV[first])
   else
-    redis.call(write.command, KEYS[write.key], unpack(write.arguments))
+    redis.call(command, key, unpack(ARGV, first, last))
   end
 end
 check_index(KEYS[2])
@@ -69,6 +72,10 @@ redis.call('SET', KEYS[1], ARGV[4], 'EX', ARGV[2])
 return 0
 """
 )
+
+_FIRST_VALUE = 6
+"""Number of the first argument of the script that is a value of the plan: there values cost a tenth of what they cost
+within its JSON."""
 
 _APPLY_ALWAYS = f"#!lua flags=allow-oom\n{_APPLY}"
 """The same beyond ``maxmemory``: about 2 KB for each time that access ends."""
@@ -85,7 +92,7 @@ class _Precondition:
     message: str
     code: ErrorCode
     field: str | None = None
-    value: str = ""
+    value: str | bytes = ""
     most: int = 0
 
 
@@ -105,7 +112,7 @@ class Transaction:
     result: str | None = None
     ends_access: bool = False
     _checks: list[_Precondition] = Factory(list)
-    _writes: list[tuple[str, str, tuple[str, ...]]] = Factory(list)
+    _writes: list[tuple[str, str, tuple[str | bytes, ...]]] = Factory(list)
     _attempt: str = Factory(lambda: secrets.token_hex(8))
     _logged: bool = False
 
@@ -117,7 +124,7 @@ class Transaction:
 
     def expect(self, key: str, raw: bytes, message: str, code: ErrorCode = "version_conflict") -> None:
         """Refuse the change with ``message`` and ``code`` when the value of ``key`` is not exactly ``raw``."""
-        self._checks.append(_Precondition("same", key, message, code, value=raw.decode()))
+        self._checks.append(_Precondition("same", key, message, code, value=raw))
 
     def expect_fewer(self, key: str, most: int, since: float, message: str, code: ErrorCode) -> None:
         """Refuse the change when the sorted set at ``key`` has ``most`` items from ``since`` on."""
@@ -130,7 +137,7 @@ class Transaction:
     def put(self, key: str, raw: bytes, life_seconds: int | None = None, *, keep_life: bool = False) -> None:
         """Set ``key``, to expire after ``life_seconds``, or with its present expiry if ``keep_life``."""
         life = ("KEEPTTL",) if keep_life else () if life_seconds is None else ("EX", str(life_seconds))
-        self._writes.append(("SET", key, (raw.decode(), *life)))
+        self._writes.append(("SET", key, (raw, *life)))
 
     def remove(self, key: str) -> None:
         """Remove ``key``."""
@@ -191,14 +198,19 @@ class Transaction:
         number = {name: place for place, name in enumerate(names, start=4)}
         # Records first, removals last: a full store refuses the first write, and then nothing was done.
         writes = sorted(self._writes, key=lambda write: write[0] in {"DEL", "KEEP", "UNINDEX"})
-        plan: dict[str, Any] = {
-            "checks": [{"kind": c.kind, "key": number[c.key], "value": c.value, "most": c.most} for c in self._checks],
-            "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in writes],
-        }
+        values: list[Argument] = [check.value for check in self._checks]
+        checks = [(c.kind, number[c.key], place, c.most) for place, c in enumerate(self._checks, start=_FIRST_VALUE)]
+        steps = list[tuple[str, int, int, int]]()
+        for command, key, arguments in writes:
+            first = _FIRST_VALUE + len(values)
+            values += arguments
+            steps.append((command, number[key], first, first + len(arguments) - 1))
+        plan = json.dumps({"checks": checks, "writes": steps})
         mark = OperationMark(self.entry.request_hash, self.result, self._attempt)
         key_names = [keys.operation(self.entry.id), keys.AUDIT, keys.AUDIT_SIZE, *names]
-        said: list[str | int] = [json.dumps(plan), MARK_LIFE, self.entry.text(), mark.text(), self.entry.team]
-        reply = await _run(connection, _APPLY_ALWAYS if self.ends_access else _APPLY, key_names, said)
+        said: list[Argument] = [plan, MARK_LIFE, self.entry.text(), mark.text(), self.entry.team, *values]
+        script = _APPLY_ALWAYS if self.ends_access else _APPLY
+        reply = await _run(connection, ScriptCall(script, key_names, said))
         if isinstance(reply, bytes):
             found = OperationMark.parse(reply)
             if found.attempt != self._attempt:  # otherwise the reply to the first attempt was lost
@@ -211,23 +223,22 @@ class Transaction:
             self.log(self.entry)
 
 
-async def _run(connection: Connection, text: str, key_names: list[str], arguments: list[str | int]) -> bytes | int:
+async def _run(connection: Connection, call: ScriptCall) -> bytes | int:
     """Return the mark of an operation that was carried out before, the number of the check that failed, or 0.
 
     Raises:
         StoreRefused: Redis refused the change; nothing was written.
         StoreUnavailable: Redis did not answer, twice.
     """
-    script = connection.redis.register_script(text)
     reply: bytes | int
     try:
-        reply = await connection.run(script(keys=key_names, args=arguments))
+        reply = await connection.run_script(call)
     except StoreRefused:
         raise
     except StoreUnavailable as first:
         # The change may have been made although the reply was lost: the operation's mark makes a retry harmless.
         try:
-            reply = await connection.run(script(keys=key_names, args=arguments))
+            reply = await connection.run_script(call)
         except StoreUnavailable as second:
             if first.uncertain or second.uncertain:
                 raise StoreUnavailable(UNCLEAR, uncertain=True, detail=second.detail) from second

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
 from authsvc.redaction import Secret
 from authsvc.store import keys
+from authsvc.store.batched_writes import ScriptCall
 from authsvc.store.connection import Connection
 from authsvc.store.licenses import RedisLicenses
 from authsvc.tenancy.records import Role
@@ -232,8 +232,8 @@ class Deaf(Connection):
     losses = 0
 
     @override
-    async def run(self, command: Awaitable[Any]) -> Any:
-        reply = await super().run(command)
+    async def run_script(self, call: ScriptCall) -> Any:
+        reply = await super().run_script(call)
         if self.losses:
             self.losses -= 1
             raise StoreUnavailable("no answer", uncertain=True)

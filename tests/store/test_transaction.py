@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from authsvc.audit.entry import ChangeLog, Entry
 from authsvc.errors import Conflict, OperationRepeated, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store import keys
+from authsvc.store.batched_writes import ScriptCall
 from authsvc.store.connection import Connection
 from authsvc.store.transaction import Transaction, unlogged
 from tests.support.builders import NOW
@@ -175,9 +176,9 @@ class Deaf(Connection):
     losses = 0
 
     @override
-    async def run(self, command: Awaitable[Any]) -> Any:
-        """Run the command, and perhaps pretend that no answer came."""
-        reply = await super().run(command)
+    async def run_script(self, call: ScriptCall) -> Any:
+        """Run the script, and perhaps pretend that no answer came."""
+        reply = await super().run_script(call)
         if self.losses:
             self.losses -= 1
             raise StoreUnavailable("no answer", uncertain=True)
