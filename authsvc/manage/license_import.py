@@ -24,7 +24,8 @@ from authsvc.manage.licenses import Licenses
 from authsvc.manage.lookup import require_app
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
-from authsvc.manage.row_batches import BATCH, batches, check_row_count, finish_all, text_digest
+from authsvc.manage.row_batches import BATCH, batches, check_row_count, finish_all
+from authsvc.manage.seen_texts import SeenTexts, text_digest
 from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.terms import LicenseTerms
@@ -126,7 +127,7 @@ class LicenseImport:
             StoreUnavailable: the store does not answer.
         """
         require_app(actor, self.app.record)
-        plan, seen, named = Plan(), dict[bytes, int](), dict[bytes, bytes]()
+        plan, seen, named = Plan(), SeenTexts(), SeenTexts()
         for batch in batches(rows, self.batch):
             plan.rows += len(batch)
             check_row_count(plan.rows)
@@ -185,13 +186,12 @@ class LicenseImport:
         row: LicenseRow,
         known: Known | None,
         customers: dict[str, Customer],
-        seen: dict[bytes, int],
+        seen: SeenTexts,
         plan: Plan,
         now: datetime,
         on_row: OnRow,
     ) -> None:
-        digest = text_digest(row.reference)
-        before = seen.setdefault(digest, row.line)
+        before = seen.setdefault(row.reference, row.line)
         if before != row.line:
             twice = f"{row.reference!r} is on line {before} already; give each row a reference of its own"
             plan.problems.append(RowProblem(row.line, "reference", twice, "reference_duplicated"))
@@ -224,13 +224,13 @@ class LicenseImport:
         found = await asyncio.gather(*(self.licenses.stores.customers.get(one) for one in ids))
         return {one.record.id: one.record for one in found if one is not None}
 
-    async def _customer_problem(self, row: LicenseRow, named: dict[bytes, bytes]) -> list[RowProblem]:
+    async def _customer_problem(self, row: LicenseRow, named: SeenTexts) -> list[RowProblem]:
         """Return the problem with the customer of a row; ``named`` are the references of the previous customers."""
         terms = row.terms
         if terms.customer_reference is None:
             return []
-        name, reference = text_digest(terms.customer), text_digest(terms.customer_reference)
-        if named.setdefault(name, reference) != reference:
+        reference = text_digest(terms.customer_reference)
+        if named.setdefault(terms.customer, reference) != reference:
             twice = f"the customer {terms.customer!r} has another reference in a row before"
             return [RowProblem(row.line, "customer_reference", twice, "reference_conflict")]
         try:

@@ -19,7 +19,8 @@ from authsvc.manage.license_writer import replace_license
 from authsvc.manage.lookup import require_app
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
-from authsvc.manage.row_batches import BATCH, batches, check_row_count, finish_all, text_digest
+from authsvc.manage.row_batches import BATCH, batches, check_row_count, finish_all
+from authsvc.manage.seen_texts import SeenTexts
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.records import App, License
@@ -88,7 +89,7 @@ class LicenseRenewal:
             StoreUnavailable: the store does not answer.
         """
         require_app(actor, self.app)
-        plan, seen = RenewalPlan(), dict[bytes, int]()
+        plan, seen = RenewalPlan(), SeenTexts()
         for batch in batches(rows, self.batch):
             plan.rows += len(batch)
             check_row_count(plan.rows)
@@ -139,13 +140,12 @@ class LicenseRenewal:
         self,
         row: RenewalRow,
         known: License | None,
-        seen: dict[bytes, int],
+        seen: SeenTexts,
         plan: RenewalPlan,
         now: datetime,
         on_row: OnRow,
     ) -> None:
-        digest = text_digest(row.reference)
-        before = seen.setdefault(digest, row.line)
+        before = seen.setdefault(row.reference, row.line)
         wrong: tuple[str, str, ErrorCode]
         if before != row.line:
             twice = f"{row.reference!r} is on line {before} already; name each license once"

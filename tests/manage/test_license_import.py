@@ -21,6 +21,7 @@ from authsvc.manage.license_rows import LicenseRow, Read, RowProblem
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.operation import Operation
 from authsvc.manage.row_batches import BATCH, COMMAND_BATCH, MAX_ROWS
+from authsvc.store.batched_writes import MAX_SCRIPTS
 from authsvc.store.connection import MAX_CONNECTIONS
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
@@ -122,7 +123,8 @@ async def test_a_command_carries_out_more_at_once_than_a_worker(house: Installat
     work = evolve(await importing(house), batch=COMMAND_BATCH)
     await work.carry_out(OPERATOR, rows, house.operation, done.append)
     assert [COMMAND_BATCH, 2] == done
-    assert BATCH < COMMAND_BATCH < MAX_CONNECTIONS
+    assert BATCH < COMMAND_BATCH
+    assert COMMAND_BATCH // MAX_SCRIPTS < MAX_CONNECTIONS
 
 
 async def test_the_same_file_again_makes_nothing(house: Installation) -> None:
