@@ -230,7 +230,7 @@ class Permission(enum.Enum):
     AUDIT_FOLLOW = _read_audit("follow the audit")
     AUDIT_NAMES = _read_audit("see who is named in the audit")
     AUDIT_EXPORT = _read_audit("export the audit")
-    AUDIT_SEARCH = _read_audit("search exported entries of the audit")
+    AUDIT_SEARCH = _read_audit("list exported entries of the audit")
     AUDIT_TRIMMED = _read_audit("see how far back the audit goes")
     AUDIT_REFUSALS = _explain("list refused requests")
     AUDIT_EXPLAIN = _explain("have a request explained")
