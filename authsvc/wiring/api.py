@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -38,6 +38,7 @@ from authsvc.store.throttle import RedisThrottle
 from authsvc.web.api import collections
 from authsvc.web.api.application import ManagementApi, RecordDenied
 from authsvc.web.api.authentication import ApiAuthentication
+from authsvc.web.api.document import ApiDocument
 from authsvc.web.api.endpoint import PREFIX as API_PREFIX
 from authsvc.web.license_page.application import PREFIX as PAGES_PREFIX
 from authsvc.web.license_page.application import LicensePage
@@ -133,7 +134,7 @@ async def management_applications(
                 use_cases,
                 ApiAuthentication(authenticator),
                 collections.ENDPOINTS,
-                api_document(),
+                ApiDocument(collections.document),
                 logger,
                 clock,
                 count=count,
@@ -179,9 +180,3 @@ def passkey_authenticator(
         return None
     party = RelyingParty(host, public_url.origin)
     return PasskeyAuthenticator(party, facts, RedisPasskeyChallenges(connection), secrets.token_bytes, on_use)
-
-
-@lru_cache
-def api_document() -> bytes:
-    """Return the OpenAPI document, which is made once per process."""
-    return collections.document()

@@ -1,9 +1,12 @@
 """Clients of external registries, with the rules of this installation."""
 
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -89,8 +92,13 @@ def upstream_session(
         SetupRefused: the file of certificates cannot be read.
     """
     resolver = UpstreamResolver(address_rules(settings), time.monotonic)
-    tls = upstream_tls(settings.upstream_ca_file)
-    return UpstreamSession(resolver, tls, time.monotonic, answered=answered)
+    return UpstreamSession(resolver, _tls(settings.upstream_ca_file), time.monotonic, answered=answered)
+
+
+@lru_cache
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    """Return the TLS context of all sessions of a process: each one with the system's authorities takes 1 MiB."""
+    return upstream_tls(ca_file)
 
 
 @frozen

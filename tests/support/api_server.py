@@ -31,6 +31,7 @@ from authsvc.web.api import collections
 from authsvc.web.api.answer_etag import IF_NONE_MATCH
 from authsvc.web.api.application import ManagementApi
 from authsvc.web.api.authentication import ApiAuthentication
+from authsvc.web.api.document import ApiDocument
 from authsvc.web.api.endpoint import PREFIX
 from authsvc.web.api.openapi import CODES_OF_RESPONSE
 from authsvc.web.api.problem import PROBLEM_JSON
@@ -232,7 +233,7 @@ async def api_server(
         ),
         ApiAuthentication(authenticator),
         collections.ENDPOINTS,
-        collections.document(),
+        ApiDocument(collections.document),
         logger,
         lambda: house.now,
         share=share or FairShare(16, 8, 64, "busy"),

@@ -33,6 +33,7 @@ from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.web.api.answer_etag import IF_NONE_MATCH, has_seen, tag_of_answer
 from authsvc.web.api.arguments import parse_body, parse_query, render_answer
 from authsvc.web.api.authentication import ApiAuthentication
+from authsvc.web.api.document import ApiDocument
 from authsvc.web.api.endpoint import (
     JSON,
     PREFIX,
@@ -101,7 +102,7 @@ class ManagementApi:
         use_cases: called by the endpoints.
         authentication: authenticates the caller.
         endpoints: all that it serves.
-        document: the OpenAPI document, as JSON.
+        document: the OpenAPI document.
         logger: gets one line for each request.
         clock: read once per request.
         share: limits how many requests run at the same time; teams take turns.
@@ -114,7 +115,7 @@ class ManagementApi:
     use_cases: UseCases
     authentication: ApiAuthentication
     endpoints: tuple[Endpoint, ...]
-    document: bytes
+    document: ApiDocument
     logger: Logger
     clock: Callable[[], datetime]
     share: FairShare = field(factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, BUSY, patience=PATIENCE))
@@ -139,7 +140,7 @@ class ManagementApi:
 
     async def _document(self, request: web.Request) -> web.Response:
         request[COLLECTION] = "openapi"
-        return web.Response(body=self.document, content_type="application/json")
+        return web.Response(body=await self.document.read(), content_type="application/json")
 
     def _handler(self, endpoint: Endpoint) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
