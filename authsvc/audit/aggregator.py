@@ -21,6 +21,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from authsvc.audit.compact_text import pack, unpack
 from authsvc.audit.entry import ENCODER, MAX_ENTRY
 from authsvc.audit.pending_entry import PendingEntry
 from authsvc.audit.request_ids import ID_BYTES, has_id, packed
@@ -77,7 +78,8 @@ MAX_ADDRESSES, MAX_ADDRESS = 5, 64
 
 @define
 class _Group:
-    first: str
+    first: str | bytes
+    """The text of the entry without its end, packed if it waits for long."""
     first_at: datetime
     last_at: datetime
     last_id: str
@@ -120,7 +122,8 @@ class _Group:
         ids = self.ids
         if not self.complete and not has_id(ids, self.last_id):
             ids += packed(self.last_id)
-        text = f"{self.first[:-1]},{ENCODER.encode(last)[1:]}"
+        first = unpack(self.first) if isinstance(self.first, bytes) else self.first
+        text = f"{first[:-1]},{ENCODER.encode(last)[1:]}"
         return PendingEntry(text, ids, self.count, self.proven, team=self.team)
 
 
@@ -242,8 +245,10 @@ class Aggregator:
                 interval = 0.0  # silent for that long: it counts as new
         at, room = token_event.at, (MAX_ENTRY - TAIL - len(text)) // ID_BYTES - 1
         few = 0 if complete else MAX_MERGED_IDS if merged or not token_event.proven else room
+        # Only a token that lacked nothing waits for long.
+        first = pack(text) if complete and now < due else text
         group = _Group(
-            *(text, at, at, token_event.request_id, token_event.proven, complete, min(few, room), interval),
+            *(first, at, at, token_event.request_id, token_event.proven, complete, min(few, room), interval),
             token_event.team if not merged else token_event.team_of(app),
             merged,
             merged or various,

@@ -11,6 +11,7 @@ connection ends.
 import asyncio
 import gc
 import json
+import linecache
 import logging
 import os
 import signal
@@ -100,6 +101,8 @@ async def _work(settings: Settings, inherited: Inherited, given: Given, counting
     async with running_worker(settings, live, _sockets(inherited), logger, hashing, counting) as drain:
         logger.info("worker.started", pid=os.getpid(), leaf_until=renewer.leaf_until)
         telling = asyncio.create_task(_tell_ready(renewer, requester))
+        # attrs and cattrs keep the source of each method that they have made, for debuggers: 2.6 MiB.
+        linecache.clearcache()
         # The objects that exist now are permanent: no collection needs to examine them again. The second collection
         # resets the collector's count of old objects: it waits until a quarter of them is new before it examines old
         # ones.

@@ -3,6 +3,7 @@
 import enum
 import json
 from datetime import datetime, timedelta
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -140,11 +141,25 @@ def _as_json(fields: dict[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True)
 
 
+def _interned(text: str | None) -> str | None:
+    return None if text is None else intern(text)
+
+
+def _same_patterns(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if patterns is None else _first_of_equal(patterns)
+
+
+@lru_cache(maxsize=1024)
+def _first_of_equal(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the patterns: an lru_cache returns the object that it was first called with for each equal one."""
+    return patterns
+
+
 @frozen
 class License:
     """A customer's right to pull one app's images until it ends.
 
-    Texts that many licenses have in common are interned: a worker caches thousands of licenses.
+    What many licenses have in common is stored once: a worker caches thousands of licenses.
 
     Attributes:
         id: never reused.
@@ -176,9 +191,9 @@ class License:
     registry: str = field(converter=intern)
     tokens: tuple[TokenDigest, ...]
     not_before: datetime | None = None
-    repositories: tuple[str, ...] | None = None
+    repositories: tuple[str, ...] | None = field(default=None, converter=_same_patterns)
     fields: dict[str, Any] = field(factory=dict, hash=False, eq=_as_json)
-    contact: str | None = None
+    contact: str | None = field(default=None, converter=_interned)
     reference: str | None = None
     revoked_at: datetime | None = None
     archived_at: datetime | None = None

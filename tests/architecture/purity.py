@@ -65,6 +65,7 @@ PURE_IMPORTS = (
         "authsvc.audit.entry",
         "authsvc.audit.entry_words",
         "authsvc.audit.pending_entry",
+        "authsvc.audit.compact_text",
         "authsvc.audit.request_ids",
         "authsvc.audit.token_event",
         "authsvc.audit.aggregator",

@@ -43,6 +43,7 @@ CORE_MODULES = (
     "audit/entry.py",
     "audit/entry_words.py",
     "audit/pending_entry.py",
+    "audit/compact_text.py",
     "audit/request_ids.py",
     "audit/token_event.py",
     "audit/aggregator.py",
