@@ -15,6 +15,10 @@ from authsvc.setup.layout import Layout
 from tests.support import ports
 from tests.support.stack import Stack, running_stack
 
+TESTS = Path(__file__).parent
+COMPOSE = "compose"
+"""The folder with the tests of compose.yaml."""
+
 # Without deadlines, since a busy machine would fail property tests for nothing.
 # The parent is what hypothesis chose itself: on CI it draws the same examples every time.
 settings.register_profile(
@@ -29,6 +33,14 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the system tests of a file in one process, and those of compose in one with its engine and images."""
+    for item in items:
+        if item.get_closest_marker("system") is not None:
+            own = item.path.relative_to(TESTS)
+            item.add_marker(pytest.mark.xdist_group(COMPOSE if own.parts[0] == COMPOSE else own.stem))
 
 
 def pytest_collection_finish() -> None:

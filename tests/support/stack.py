@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import Factory, define, field, frozen
 
+from tests.support.forked_commands import can_fork, run_forked
 from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, until
 
@@ -171,6 +172,12 @@ class Stack:
     def authsvc(self, *arguments: str, stdin: str | bytes = "", check: bool = True) -> Ran:
         """Run one command against this installation."""
         environ = {**self.environ, "AUTHSVC_DATA_DIR": str(self.data_dir)}
+        if self.command == COMMAND and can_fork(environ):
+            given = stdin if isinstance(stdin, bytes) else stdin.encode()
+            ended = run_forked((*COMMAND, *arguments), environ, self.folder, given, PATIENCE)
+            ran = Ran(ended.code, ended.out.decode(errors="replace"), ended.err.decode(errors="replace"))
+            assert not check or ran.code == 0, (arguments, ran)
+            return ran
         return run(*self.command, *arguments, environ=environ, cwd=self.folder, stdin=stdin, check=check)
 
     def json(self, *arguments: str, stdin: str = "") -> Any:
