@@ -43,8 +43,8 @@ QUICK = {"rounds": 1, "seconds": 1, "licenses": 600, "members": 16, "flooded": 4
 def arguments(argv: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved runs of each kind")
-    parser.add_argument("--seconds", type=int, default=3, help="length of one run")
+    parser.add_argument("--rounds", type=int, default=15, help="interleaved runs of each kind")
+    parser.add_argument("--seconds", type=int, default=1, help="length of one run")
     parser.add_argument("--licenses", type=int, default=LICENSES, help="distinct licenses in Redis")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures as JSON there")
     parser.add_argument("--record", action="store_true", help="record the ratios, for later runs to be compared with")
@@ -80,7 +80,10 @@ def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         at_home, elsewhere = run_flood(target, known.at_home, known.elsewhere)
         pulls = run_pulls(stack, chosen.pairs)
         roll = run_roll(stack, every, chosen.roll, cores.generator)
-    others = {ratios.COLD: [one.processor / one.alone for one in colds], ratios.PULL: pulls.ratios}
+    others = {
+        ratios.COLD: ([one.processor for one in colds], [one.alone for one in colds]),
+        ratios.PULL: (pulls.seconds, pulls.bare_seconds),
+    }
     return {
         "loads": figures(rounds),
         "ratios": ratios.ratios(rounds, others),

@@ -49,11 +49,6 @@ class Pulls:
     bare_seconds: list[float]
     token_requests: float
 
-    @property
-    def ratios(self) -> list[float]:
-        """The time through the stack to that from the bare registry, of each pair."""
-        return [one / bare for one, bare in zip(self.seconds, self.bare_seconds, strict=True)]
-
 
 def run_pulls(stack: Stack, pairs: int, layer_bytes: int = LAYER_BYTES) -> Pulls:
     """Push an image, and pull it some times from the bare registry and through the stack in turn."""

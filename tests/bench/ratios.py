@@ -1,17 +1,17 @@
 """The ratios that ``make bench`` is about, their aims, and what was recorded of them before.
 
-Each is taken within one round, because noise of a shared machine lasts longer than a round and so meets both sides;
-then the median of the rounds counts. Figures of one machine say nothing about another one; ratios nearly do.
+Each divides the least processor time of one kind, of all rounds, by the least of another one. Other work on a shared
+machine only adds to it, mostly by emptying the processor's caches, and adds more to a server with more code; so medians
+of two runs differed by a fifth where these differ by a twentieth. Figures of one machine say nothing about another one;
+ratios nearly do.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 
 from attrs import frozen
 
-from tests.bench.load import Load
 from tests.bench.report import (
     BARE,
     BARE_ALONE,
@@ -26,8 +26,8 @@ from tests.bench.report import (
     SERVICE,
     SIGNED,
     SIGNED_ALONE,
-    TOKENS_BESIDE,
     Round,
+    least_processor,
 )
 
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -68,7 +68,6 @@ CPU_RATIOS = (
     CpuRatio(PERSONAL, LICENSE, 1.6),
     CpuRatio(SERVICE, LICENSE, 1.6),
     CpuRatio(MISS, LICENSE, 1.6),
-    CpuRatio(TOKENS_BESIDE, LICENSE),
 )
 
 AIMS: Mapping[str, float] = {
@@ -78,31 +77,31 @@ AIMS: Mapping[str, float] = {
 }
 
 
-def ratios(rounds: Sequence[Round], others: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Return the median of each ratio.
+def ratios(rounds: Sequence[Round], others: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict[str, float]:
+    """Return each ratio.
 
     Args:
         rounds: the runs; a ratio of which one side was not run is left out.
-        others: ratios that do not come from these runs, by their name, of each round.
+        others: ratios that do not come from these runs, by their name: the figures above and below, of each round.
     """
     found = {
-        one.name: [_processor(run[one.above]) / _processor(run[one.below]) for run in rounds]
+        one.name: least_processor(rounds, one.above) / least_processor(rounds, one.below)
         for one in CPU_RATIOS
         if {one.above, one.below} <= rounds[0].keys()
     }
     if {LICENSE_TWO, BARE_TWO} <= rounds[0].keys():
-        found[TWO_WORKERS] = [
-            _processor(run[LICENSE_TWO])
-            / _processor(run[LICENSE])
-            / (_processor(run[BARE_TWO]) / _processor(run[BARE]))
-            for run in rounds
-        ]
-    return {name: round(median(values), 3) for name, values in {**found, **others}.items()}
-
-
-def _processor(load: Load) -> float:
-    assert load.processor is not None, "of a server on this machine its processor time is known"
-    return load.processor
+        of_two, of_two_bare = (
+            least_processor(rounds, two) / least_processor(rounds, one)
+            for two, one in ((LICENSE_TWO, LICENSE), (BARE_TWO, BARE))
+        )
+        found[TWO_WORKERS] = of_two / of_two_bare
+    return {
+        name: round(value, 3)
+        for name, value in {
+            **found,
+            **{name: min(above) / min(below) for name, (above, below) in others.items()},
+        }.items()
+    }
 
 
 def missed_aims(measured: Mapping[str, float]) -> list[str]:

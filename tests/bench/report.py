@@ -1,5 +1,6 @@
-"""From runs to figures: medians, ratios to the bare handler of the same round, and a table."""
+"""From runs to figures: medians, least processor times, ratios to the bare handler, and a table."""
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -28,26 +29,32 @@ Round = Mapping[str, Load]
 
 
 def figures(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Return the medians of each kind over all rounds; a ratio is taken within its round first.
+    """Return the medians of each kind over all rounds, the least processor time, and the ratios to the bare handler.
 
-    Noise of a shared machine lasts longer than a round, so it meets both sides of a ratio.
+    The ratio of the rates is taken within its round first; of processor times the least count (:mod:`.ratios`).
     """
     return {
         kind: {
             **_medians([run[kind] for run in rounds]),
+            **_processor_facts(rounds, kind),
             "to_bare": round(median(run[kind].per_second / run[BARE].per_second for run in rounds), 4),
-            "cpu_to_bare": _cpu_to_bare(rounds, kind),
             "rounds": [round(run[kind].per_second, 1) for run in rounds],
         }
         for kind in rounds[0]
     }
 
 
-def _cpu_to_bare(rounds: Sequence[Round], kind: str) -> float | None:
-    """Return the processor time of a request to that of the bare handler, or None if the server is elsewhere."""
-    pairs = [(run[kind].processor, run[BARE].processor) for run in rounds]
-    known = [one / bare for one, bare in pairs if one is not None and bare is not None]
-    return round(median(known), 3) if known else None
+def least_processor(rounds: Sequence[Round], kind: str) -> float:
+    """Return the least processor time that the server spent on a request of a kind, in microseconds."""
+    return min(run[kind].processor or math.inf for run in rounds)
+
+
+def _processor_facts(rounds: Sequence[Round], kind: str) -> dict[str, float | None]:
+    """Return the least processor time, and its ratio to that of the bare handler; None if the server is elsewhere."""
+    least = least_processor(rounds, kind)
+    if math.isinf(least):
+        return {"processor": None, "cpu_to_bare": None}
+    return {"processor": round(least, 3), "cpu_to_bare": round(least / least_processor(rounds, BARE), 3)}
 
 
 def beside_events(rounds: Sequence[Round]) -> dict[str, float]:

@@ -26,6 +26,21 @@ def test_one_bad_round_does_not_count() -> None:
     assert 3.0 == figures(rounds)["ours"]["p99"]
 
 
+def test_of_processor_times_the_least_count() -> None:
+    """Other work on the machine only adds to them."""
+    times = [(40.0, 900.0), (20.0, 100.0), (30.0, 150.0)]
+    rounds = [{BARE: evolve(RUN, processor=bare), "ours": evolve(RUN, processor=ours)} for bare, ours in times]
+    assert {"processor": 100.0, "cpu_to_bare": 5.0} == {
+        name: figures(rounds)["ours"][name] for name in ("processor", "cpu_to_bare")
+    }
+
+
+def test_the_processor_time_of_a_server_elsewhere_is_unknown() -> None:
+    """The rest of its figures is known."""
+    found = figures([{BARE: RUN, "theirs": evolve(RUN, processor=None)}])["theirs"]
+    assert (None, None, 100.0) == (found["processor"], found["cpu_to_bare"], found["per_second"])
+
+
 def test_tokens_beside_events_are_compared_within_their_round() -> None:
     """With the tokens without events of the same round."""
     rounds = [
