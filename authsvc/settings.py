@@ -22,7 +22,7 @@ from authsvc.errors import SetupRefused
 from authsvc.private_file import read_trusted
 from authsvc.public_url import PublicUrl, parse_public_url
 from authsvc.redaction import Secret
-from authsvc.redis_url import SCHEME, parse_sentinel_url
+from authsvc.redis_url import FORMS, is_sentinel_url, parse_sentinel_url
 from authsvc.setting_values import (
     NOBODY,
     decimal_seconds,
@@ -211,7 +211,7 @@ def parse_proxies(text: str, name: str) -> tuple[Network, ...]:
 
 def _redis_url(text: str, name: str) -> Secret:
     try:
-        if text.startswith(SCHEME):
+        if is_sentinel_url(text):
             parse_sentinel_url(text)
             return Secret(text)
         url = urlsplit(text)
@@ -221,10 +221,7 @@ def _redis_url(text: str, name: str) -> Secret:
     except ValueError:  # a port that is not a number, or too high
         good = False
     if not good:  # without the value: it may hold a password
-        raise SetupRefused(
-            f"{name} must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock, or "
-            "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
-        )
+        raise SetupRefused(f"{name} must look like {FORMS}")
     return Secret(text)
 
 

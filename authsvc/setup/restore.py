@@ -20,7 +20,7 @@ from authsvc.backup_file import BackupDescription, unpack_backup
 from authsvc.credentials.password import hash_password
 from authsvc.errors import Conflict, InputRefused, SetupRefused
 from authsvc.redaction import Secret
-from authsvc.redis_url import SCHEME
+from authsvc.redis_url import is_sentinel_url
 from authsvc.settings import Settings
 from authsvc.setup.layout import Layout, locked
 from authsvc.store.append_only import FOLDER, install, write_commands
@@ -132,7 +132,7 @@ def restore(
 
 
 def _folder(settings: Settings) -> Path:
-    if settings.redis_url.reveal().startswith(SCHEME):
+    if is_sentinel_url(settings.redis_url.reveal()):
         raise SetupRefused(
             "with Sentinel, two Redis have the data; go back to one of them first, and restore into that one"
         )

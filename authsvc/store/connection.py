@@ -19,7 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from authsvc.errors import STORE_AWAY, SetupRefused, StoreRefused, StoreUnavailable
 from authsvc.redaction import Secret
-from authsvc.redis_url import SCHEME, parse_sentinel_url
+from authsvc.redis_url import FORMS, is_sentinel_url, parse_sentinel_url
 from authsvc.store.batched_reads import BatchedReads, Values
 from authsvc.store.batched_writes import BatchedWrites, ScriptCall
 from authsvc.store.breaker import Breaker
@@ -60,7 +60,8 @@ class Connection:
         """Prepare a pool for ``url``; nothing connects yet.
 
         Args:
-            url: ``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow the primary.
+            url: ``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` and
+                ``rediss+sentinel://`` to follow the primary.
             observe: is called for each command, and once for scripts that were sent together, with the seconds and
                 whether it was answered.
             deadline: seconds that one operation may take.
@@ -80,14 +81,11 @@ class Connection:
         try:
             pool = (
                 PrimaryPool(parse_sentinel_url(url.reveal()), deadline * SENTINEL_PART, **options)
-                if url.reveal().startswith(SCHEME)
+                if is_sentinel_url(url.reveal())
                 else CheckedPool.from_url(url.reveal(), **options)
             )
         except ValueError as error:
-            raise SetupRefused(
-                "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock, or "
-                "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
-            ) from error
+            raise SetupRefused(f"AUTHSVC_REDIS_URL must look like {FORMS}") from error
         self._pool: CheckedPool = pool
         self.redis: Redis = Redis.from_pool(pool)
         self._deadline = deadline

@@ -8,10 +8,11 @@ import asyncio
 import weakref
 from typing import Any
 
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
 from typing_extensions import override
 
 from authsvc.redis_url import SentinelUrl
@@ -27,20 +28,35 @@ class PrimaryPool(CheckedPool):
 
     def __init__(self, url: SentinelUrl, ask_timeout: float, **options: Any) -> None:
         """Prepare a pool that waits ``ask_timeout`` seconds for each sentinel; nothing connects yet."""
+        tls = {"ssl_ca_certs": url.ca_file} if url.tls else {}
         super().__init__(
-            connection_class=SentinelManagedConnection, username=url.user, password=url.password, **options
+            connection_class=SentinelManagedSSLConnection if url.tls else SentinelManagedConnection,
+            username=url.user,
+            password=url.password,
+            **tls,
+            **options,
         )
         self.connection_kwargs["connection_pool"] = weakref.proxy(self)
         self._service = url.service
-        self._sentinel = Sentinel(  # type: ignore[no-untyped-call]
-            url.sentinels,
-            sentinel_kwargs={
-                "socket_timeout": ask_timeout,
-                "socket_connect_timeout": ask_timeout,
-                "retry": Retry(NoBackoff(), 0),
-                "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # see CheckedPool
-            },
-        )
+        self._sentinel = Sentinel(())  # type: ignore[no-untyped-call]
+        self._sentinel.sentinels = [
+            Redis.from_pool(
+                CheckedPool(
+                    connection_class=SSLConnection if url.tls else Connection,
+                    host=host,
+                    port=port,
+                    username=url.sentinel_user,
+                    password=url.sentinel_password,
+                    max_connections=options["max_connections"],
+                    timeout=ask_timeout,
+                    socket_timeout=ask_timeout,
+                    socket_connect_timeout=ask_timeout,
+                    retry=Retry(NoBackoff(), 0),
+                    **tls,
+                )
+            )
+            for host, port in url.sentinels
+        ]
         self._primary: tuple[str, int] | None = None
 
     @override

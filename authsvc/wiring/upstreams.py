@@ -14,7 +14,7 @@ from attrs import frozen
 from authsvc.errors import Conflict
 from authsvc.keys.seal_context import SealContext
 from authsvc.redaction import Secret
-from authsvc.redis_url import SCHEME, parse_sentinel_url
+from authsvc.redis_url import is_sentinel_url, parse_sentinel_url
 from authsvc.registries.upstream.ecr import EcrTokens, ecr_origin
 from authsvc.registries.upstream.probe import RegistryProbe
 from authsvc.registries.upstream.resolver import UpstreamResolver
@@ -46,7 +46,7 @@ def _services(settings: Settings) -> Iterator[tuple[str, int]]:
     """Yield the hosts and ports of internal services, as far as they are configured."""
     yield from ((socket.gethostname().lower(), port) for port in LISTENERS)
     redis = settings.redis_url.reveal()
-    if redis.startswith(SCHEME):
+    if is_sentinel_url(redis):
         yield from parse_sentinel_url(redis).sentinels
     for text in (redis, settings.registry_url or ""):
         parts = urlsplit(text)

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from attrs import define
@@ -22,6 +23,7 @@ from tests.support.builders import make_app
 from tests.support.redis_server import RedisServer, connected, patient, redis_server
 from tests.support.relay import Relay, Stream, pump
 from tests.support.sentinel import watched_primary
+from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import PATIENCE
 
 KEY = keys.app("acme")
@@ -281,9 +283,10 @@ async def test_a_redis_that_reports_nothing(options: tuple[str, ...], reason: st
         assert reason in str(said)
 
 
-async def test_another_primary() -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["open", "TLS and users"])
+async def test_another_primary(secure: bool, tmp_path: Path) -> None:
     """After a fail-over by Sentinel the new primary reports; nothing that the old one said is used."""
-    async with watched_primary() as watched:
+    async with watched_primary(UpstreamAuthority.make(tmp_path) if secure else None) as watched:
         connection = Connection(watched.url, deadline=PATIENCE)
         async with worker(connection) as one:
             await put(connection, "old")

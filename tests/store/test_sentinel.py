@@ -1,14 +1,17 @@
 """Sentinels: their address, read back, and a fail-over with real ones."""
 
 import asyncio
+import ssl
+from pathlib import Path
 
 import pytest
 
-from authsvc.errors import SetupRefused
+from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.redis_url import SentinelUrl, parse_sentinel_url
 from authsvc.store.connection import Connection
-from tests.support.sentinel import watched_primary
+from tests.support.sentinel import USER, watched_primary
+from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import PATIENCE
 
 BURST = 40
@@ -23,6 +26,14 @@ BURST = 40
         ),
         ("redis+sentinel://:secret@a/main", SentinelUrl((("a", 26379),), "main", None, "secret")),
         ("redis+sentinel://10.0.0.1:26380/m.y-1", SentinelUrl((("10.0.0.1", 26380),), "m.y-1", None, None)),
+        (
+            "redis+sentinel://a/main?sentinel_username=me&sentinel_password=p%26",
+            SentinelUrl((("a", 26379),), "main", None, None, "me", "p&"),
+        ),
+        (
+            "rediss+sentinel://me:secret@a/main?ssl_ca_certs=/etc/our%20ca.pem",
+            SentinelUrl((("a", 26379),), "main", "me", "secret", tls=True, ca_file="/etc/our ca.pem"),
+        ),
     ],
 )
 def test_an_address_is_read(text: str, expected: SentinelUrl) -> None:
@@ -40,6 +51,12 @@ def test_an_address_is_read(text: str, expected: SentinelUrl) -> None:
         "redis+sentinel://a:99999/main",
         "redis+sentinel://secret@a/main",
         "redis+sentinel://a/main?db=1",
+        "redis+sentinel://a/main?",
+        "redis+sentinel://a/main?sentinel_password=",
+        "redis+sentinel://a/main?sentinel_password=secret&sentinel_password=secret",
+        "redis+sentinel://a/main?ssl_ca_certs=/ca.pem",
+        "rediss+sentinel://a/main?ssl_cert_reqs=none",
+        "redissentinel://a/main",
     ],
 )
 def test_another_form_is_refused(text: str) -> None:
@@ -50,10 +67,12 @@ def test_another_form_is_refused(text: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-async def test_reads_go_on_after_a_fail_over() -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["open", "TLS and users"])
+async def test_reads_go_on_after_a_fail_over(secure: bool, tmp_path: Path) -> None:
     """The pool is full of connections to a primary that is gone, and every read is answered by the new one."""
-    async with watched_primary() as watched:
+    async with watched_primary(UpstreamAuthority.make(tmp_path) if secure else None) as watched:
         connection = Connection(watched.url, deadline=PATIENCE)
+        assert (USER if secure else "default") == await connection.run(connection.redis.acl_whoami())
         await connection.run(connection.redis.set("k", "v"))
         reads = [connection.read(lambda: connection.redis.get("k")) for _ in range(BURST)]
         assert {b"v"} == set(await asyncio.gather(*reads))
@@ -67,4 +86,35 @@ async def test_reads_go_on_after_a_fail_over() -> None:
         reads = [connection.read(lambda: connection.redis.get("k")) for _ in range(BURST)]
         assert {b"v"} == set(await asyncio.gather(*reads))
         await connection.run(connection.redis.set("k", "w"))
+        await connection.close()
+
+
+async def test_the_certificates_of_authorities_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each connection: a worker would do nothing else for two seconds when its pool fills."""
+    reads = 0
+    read = ssl.create_default_context
+
+    def counted() -> ssl.SSLContext:
+        nonlocal reads
+        reads += 1
+        return read()
+
+    async with watched_primary(UpstreamAuthority.make(tmp_path)) as watched:
+        monkeypatch.setattr(ssl, "create_default_context", counted)
+        connection = Connection(watched.url, deadline=PATIENCE)
+        await asyncio.gather(*(connection.run(connection.redis.ping()) for _ in range(BURST)))
+        async with connection.dedicated():
+            pass
+        await connection.close()
+    assert reads == 2  # for the sentinel, and for Redis
+
+
+async def test_a_sentinel_of_another_authority_is_not_asked(tmp_path: Path) -> None:
+    """Who answers in the place of a sentinel gets no password and names no primary."""
+    async with watched_primary(UpstreamAuthority.make(tmp_path / "theirs")) as watched:
+        ours = UpstreamAuthority.make(tmp_path / "ours")
+        trusting_ours = watched.url.reveal().replace(str(tmp_path / "theirs"), str(ours.folder))
+        connection = Connection(Secret(trusting_ours), deadline=PATIENCE)
+        with pytest.raises(StoreUnavailable):
+            await connection.run(connection.redis.ping())
         await connection.close()

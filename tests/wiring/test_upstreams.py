@@ -55,6 +55,7 @@ async def test_a_test_of_amazon_s_key_asks_amazon_each_time(tmp_path: Path) -> N
         ("rediss://10.0.0.3:7000", {("10.0.0.3", 7000)}),
         ("unix:///run/redis.sock", set()),
         ("redis+sentinel://a,[::2]:7001/main", {("a", 26379), ("::2", 7001)}),
+        ("rediss+sentinel://a/main?sentinel_password=secret", {("a", 26379)}),
     ],
 )
 def test_services_of_this_installation_are_no_upstreams(
