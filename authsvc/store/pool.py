@@ -24,6 +24,9 @@ from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 from typing_extensions import override
 
+_certificates: dict[tuple[str, ...], RedisSSLContext] = {}
+"""What was read of the authorities' certificates, by the options that say how."""
+
 
 class NotConnected(RedisConnectionError):
     """There was no connection for a command, so Redis has not seen it."""
@@ -38,7 +41,6 @@ class CheckedPool(BlockingConnectionPool):
         super().__init__(maint_notifications_config=MaintNotificationsConfig(enabled=False), **options)
         self._opened_at: weakref.WeakKeyDictionary[AbstractConnection, float] = weakref.WeakKeyDictionary()
         self._trusted_since = -math.inf
-        self._tls: RedisSSLContext | None = None
 
     def distrust(self, opened_before: float) -> None:
         """Replace every connection that was opened before then (seconds of the loop's clock) when it is next used."""
@@ -51,20 +53,11 @@ class CheckedPool(BlockingConnectionPool):
     def outside(self, protocol: int) -> AbstractConnection:
         """Return a connection with the settings of the pool that is not in it; nothing connects yet."""
         connection: AbstractConnection = self.connection_class(**{**self.connection_kwargs, "protocol": protocol})
-        return self._with_certificates(connection)
+        return _with_certificates(connection)
 
     @override
     def make_connection(self) -> AbstractConnection:
-        return self._with_certificates(super().make_connection())  # type: ignore[no-untyped-call]
-
-    def _with_certificates(self, connection: AbstractConnection) -> AbstractConnection:
-        """Let a connection use what the first one has read of the authorities' certificates.
-
-        To read those of the system takes 33 ms, in which a worker does nothing else: 2 s for a full pool.
-        """
-        if isinstance(connection, SSLConnection):
-            self._tls = connection.ssl_context = self._tls or connection.ssl_context
-        return connection
+        return _with_certificates(super().make_connection())  # type: ignore[no-untyped-call]
 
     @override
     async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:
@@ -93,3 +86,15 @@ class CheckedPool(BlockingConnectionPool):
         except (RedisError, OSError):
             return False
         return True
+
+
+def _with_certificates(connection: AbstractConnection) -> AbstractConnection:
+    """Let a connection use what the first one with its options has read of the authorities' certificates.
+
+    To read those of the system takes 33 ms, in which a worker does nothing else: 2 s for a full pool.
+    """
+    if isinstance(connection, SSLConnection):
+        read = connection.ssl_context
+        options = tuple(str(getattr(read, name)) for name in read.__slots__ if name != "context")
+        connection.ssl_context = _certificates.setdefault(options, read)
+    return connection

@@ -101,12 +101,13 @@ async def test_the_certificates_of_authorities_are_read_once(tmp_path: Path, mon
 
     async with watched_primary(UpstreamAuthority.make(tmp_path)) as watched:
         monkeypatch.setattr(ssl, "create_default_context", counted)
-        connection = Connection(watched.url, deadline=PATIENCE)
-        await asyncio.gather(*(connection.run(connection.redis.ping()) for _ in range(BURST)))
-        async with connection.dedicated():
-            pass
-        await connection.close()
-    assert reads == 2  # for the sentinel, and for Redis
+        for _ in range(2):  # a worker has several
+            connection = Connection(watched.url, deadline=PATIENCE)
+            await asyncio.gather(*(connection.run(connection.redis.ping()) for _ in range(BURST)))
+            async with connection.dedicated():
+                pass
+            await connection.close()
+    assert reads == 1
 
 
 async def test_a_sentinel_of_another_authority_is_not_asked(tmp_path: Path) -> None:

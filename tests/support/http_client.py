@@ -58,8 +58,12 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+Place = int | Path | tuple[str, int]
+"""A port of this machine, a unix socket, or a host and its port."""
+
+
 def ask(
-    place: int | Path,
+    place: Place,
     method: str,
     target: str,
     *,
@@ -67,11 +71,12 @@ def ask(
     body: bytes | Iterable[bytes] = b"",
     seconds: float = PATIENCE,
 ) -> Reply:
-    """Send one request to a port of this machine or a unix socket. A body that is no bytes is sent in chunks."""
+    """Send one request. A body that is no bytes is sent in chunks."""
     if isinstance(place, Path):
         connection: http.client.HTTPConnection = UnixConnection(place, seconds)
     else:
-        connection = http.client.HTTPConnection("127.0.0.1", place, timeout=seconds)
+        host, port = place if isinstance(place, tuple) else ("127.0.0.1", place)
+        connection = http.client.HTTPConnection(host, port, timeout=seconds)
     try:
         connection.request(method, target, body=body or None, headers=dict(headers or {}))
         answer = connection.getresponse()
@@ -93,10 +98,10 @@ def basic(account: Account) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(f'{account.username}:{account.password}'.encode()).decode()}"}
 
 
-def get_token(port: int, account: Account | None, *scopes: str, service: str | None = None) -> Reply:
+def get_token(place: Place, account: Account | None, *scopes: str, service: str | None = None) -> Reply:
     """Ask for a token as docker does."""
-    parameters = [("service", service or f"localhost:{port}"), *(("scope", scope) for scope in scopes)]
-    return ask(port, "GET", f"/auth/token?{urlencode(parameters)}", headers=basic(account) if account else None)
+    parameters = [("service", service or f"localhost:{place}"), *(("scope", scope) for scope in scopes)]
+    return ask(place, "GET", f"/auth/token?{urlencode(parameters)}", headers=basic(account) if account else None)
 
 
 def post_token(port: int, account: Account, *scopes: str, **more: str) -> Reply:
