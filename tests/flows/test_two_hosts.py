@@ -11,7 +11,7 @@ import pytest
 from tests.compose.later_version import FIELD
 from tests.support.http_client import ask, get_token, post_token
 from tests.support.load import Tally, meanwhile
-from tests.support.oci import Image
+from tests.support.oci import Image, digest_of
 from tests.support.registry_client import Client
 from tests.support.stack import PASSWORD
 from tests.support.tenants import Account
@@ -135,6 +135,18 @@ def test_a_change_at_one_host_counts_at_the_other_at_once(site: Site) -> None:
         assert (status(before), status(after)) == (401, 200)
         call("POST", f"/licenses/{license_id}/revoke")
         assert status(after) == 401
+
+
+def test_an_upload_goes_on_at_the_other_host(site: Site) -> None:
+    """Begun at one, ended at the other, and there at both: they have one secret and one bucket."""
+    first, second = (Client(host.place, MEMBER, service=site.name) for host in (site.first, site.second))
+    content = b"a layer"
+    begun = first.ask("POST", "/v2/myapp/worker/blobs/uploads/")
+    ended = second.ask("PUT", f"{begun.headers['location']}&digest={digest_of(content)}", body=content)
+
+    assert (begun.status, ended.status) == (202, 201)
+    for client in (first, second):
+        assert client.ask("GET", f"/v2/myapp/worker/blobs/{digest_of(content)}").body == content
 
 
 def test_records_of_two_versions(site: Site) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from attrs import Factory, define, frozen
 
-from tests.support.http_client import Reply, ask, get_token
+from tests.support.http_client import Place, Reply, ask, get_token
 from tests.support.oci import MANIFEST, Image, digest_of
 from tests.support.tenants import Account
 
@@ -32,13 +32,13 @@ class Client:
     """One client with one account, talking to one registry.
 
     Attributes:
-        port: of the registry.
+        port: of the registry, or its host and port.
         account: None for nobody.
         clock: seconds, by which a token's age is told.
         service: that tokens are for; None for the port on localhost.
     """
 
-    port: int
+    port: Place
     account: Account | None
     clock: Callable[[], float] = time.monotonic
     service: str | None = None
