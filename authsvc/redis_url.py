@@ -96,7 +96,8 @@ def _options(text: str) -> dict[str, str]:
     Raises:
         ValueError: it has an option that does not exist, an empty one, or one twice.
     """
-    pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True) if text else []
+    # A plus sign means a space in forms only, and passwords in base64 have it.
+    pairs = parse_qsl(text.replace("+", "%2B"), keep_blank_values=True, strict_parsing=True) if text else []
     options = dict(pairs)
     if not _OPTIONS.issuperset(options) or len(options) < len(pairs) or not all(options.values()):
         raise ValueError("not an option of this address")

@@ -14,7 +14,9 @@ under a command of another task.
 
 import asyncio
 import math
+import ssl
 import weakref
+from pathlib import Path
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
@@ -24,8 +26,11 @@ from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 from typing_extensions import override
 
-_certificates: dict[tuple[str, ...], RedisSSLContext] = {}
-"""What was read of the authorities' certificates, by the options that say how."""
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""Of files: it differs when one of them does."""
+
+_certificates: dict[tuple[str, ...], tuple[Stamp, RedisSSLContext]] = {}
+"""What was read of certificates and when, by the options of a connection that name them."""
 
 
 class NotConnected(RedisConnectionError):
@@ -53,11 +58,8 @@ class CheckedPool(BlockingConnectionPool):
     def outside(self, protocol: int) -> AbstractConnection:
         """Return a connection with the settings of the pool that is not in it; nothing connects yet."""
         connection: AbstractConnection = self.connection_class(**{**self.connection_kwargs, "protocol": protocol})
-        return _with_certificates(connection)
-
-    @override
-    def make_connection(self) -> AbstractConnection:
-        return _with_certificates(super().make_connection())  # type: ignore[no-untyped-call]
+        _take_certificates(connection)
+        return connection
 
     @override
     async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:
@@ -73,6 +75,7 @@ class CheckedPool(BlockingConnectionPool):
             await connection.disconnect(nowait=True)
         if not connection.is_connected:
             self._opened_at[connection] = asyncio.get_running_loop().time()
+            _take_certificates(connection)
             await connection.connect()  # type: ignore[no-untyped-call]
 
     async def _is_usable(self, connection: AbstractConnection) -> bool:
@@ -88,13 +91,32 @@ class CheckedPool(BlockingConnectionPool):
         return True
 
 
-def _with_certificates(connection: AbstractConnection) -> AbstractConnection:
-    """Let a connection use what the first one with its options has read of the authorities' certificates.
+def _take_certificates(connection: AbstractConnection) -> None:
+    """Let a connection use what another one with its options has read of certificates, unless they were renewed since.
 
     To read those of the system takes 33 ms, in which a worker does nothing else: 2 s for a full pool.
     """
-    if isinstance(connection, SSLConnection):
-        read = connection.ssl_context
-        options = tuple(str(getattr(read, name)) for name in read.__slots__ if name != "context")
-        connection.ssl_context = _certificates.setdefault(options, read)
-    return connection
+    if not isinstance(connection, SSLConnection):
+        return
+    own = connection.ssl_context
+    options = {name: getattr(own, name) for name in own.__slots__ if name != "context"}
+    key, stamp = tuple(map(str, options.values())), _stamp(own)
+    known = _certificates.get(key)
+    if known is None or known[0] != stamp:
+        known = _certificates[key] = (stamp, RedisSSLContext(**options))
+    connection.ssl_context = known[1]
+
+
+def _stamp(read: RedisSSLContext) -> Stamp:
+    """Return the stamp of the files that connections are made with, those of the system included."""
+    system = ssl.get_default_verify_paths()
+    own = (read.ca_certs, read.ca_path, read.certfile, read.keyfile)
+    return tuple(_stamp_of(path) for path in (*own, system.cafile, system.capath))
+
+
+def _stamp_of(path: str | None) -> tuple[int, int, int] | None:
+    try:
+        found = Path(path).stat() if path else None
+    except OSError:
+        return None
+    return found and (found.st_mtime_ns, found.st_ino, found.st_size)

@@ -12,7 +12,7 @@ from authsvc.redis_url import SentinelUrl, parse_sentinel_url
 from authsvc.store.connection import Connection
 from tests.support.sentinel import USER, watched_primary
 from tests.support.upstream_tls import UpstreamAuthority
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, PAUSE
 
 BURST = 40
 
@@ -29,6 +29,10 @@ BURST = 40
         (
             "redis+sentinel://a/main?sentinel_username=me&sentinel_password=p%26",
             SentinelUrl((("a", 26379),), "main", None, None, "me", "p&"),
+        ),
+        (
+            "redis+sentinel://u+v:a+b@a/main?sentinel_password=a+b/c==",
+            SentinelUrl((("a", 26379),), "main", "u+v", "a+b", None, "a+b/c=="),
         ),
         (
             "rediss+sentinel://me:secret@a/main?ssl_ca_certs=/etc/our%20ca.pem",
@@ -119,3 +123,26 @@ async def test_a_sentinel_of_another_authority_is_not_asked(tmp_path: Path) -> N
         with pytest.raises(StoreUnavailable):
             await connection.run(connection.redis.ping())
         await connection.close()
+
+
+async def test_renewed_certificates_count_for_the_next_connection(tmp_path: Path) -> None:
+    """A new file in the place of the old one is enough; the same worker goes by it."""
+    ours = UpstreamAuthority.make(tmp_path)
+    async with watched_primary(ours) as watched:
+        right = ours.file.read_bytes()
+        UpstreamAuthority.make(tmp_path)
+        connection = Connection(watched.url, deadline=PATIENCE)
+        with pytest.raises(StoreUnavailable):
+            await connection.run(connection.redis.ping())
+        ours.file.write_bytes(right)
+        async with asyncio.timeout(PATIENCE):
+            while not await _answers(connection):
+                await asyncio.sleep(PAUSE)
+        await connection.close()
+
+
+async def _answers(connection: Connection) -> bool:
+    try:
+        return bool(await connection.run(connection.redis.ping()))
+    except StoreUnavailable:  # until the breaker lets a command through
+        return False
