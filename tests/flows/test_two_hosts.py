@@ -15,7 +15,7 @@ from tests.support.oci import Image, digest_of
 from tests.support.registry_client import Client
 from tests.support.stack import PASSWORD
 from tests.support.tenants import Account
-from tests.support.two_hosts import Host, Site, later_version, two_hosts
+from tests.support.two_hosts import Host, Site, two_hosts
 from tests.support.two_networks import address
 from tests.support.waiting import until
 
@@ -70,14 +70,14 @@ def test_an_upgrade_of_one_host_fails_no_request(site: Site) -> None:
             "there is load",
         )
 
-    pause = 0.02
+    pause = 0.2
     with (
         meanwhile(lambda: get_token(site.port, account, SCOPE).status, threads=2, pause=pause) as asked,
         meanwhile(lambda: post_token(site.port, account, SCOPE).status, pause=pause) as posted,
         meanwhile(lambda: pulled(site, account), pause=pause) as pulling,
         meanwhile(push, pause=pause) as pushing,
     ):
-        for package in (later_version(site.folder / "later"), None):
+        for package in (site.later, None):
             load(asked, posted, pulling, pushing)
             site.balance(site.first)
             site.first.stop("serve")
@@ -97,7 +97,7 @@ def test_an_upgrade_of_one_host_fails_no_request(site: Site) -> None:
 def test_one_server_that_ends_without_notice_fails_no_reading(site: Site) -> None:
     """The balancer asks the other one; that the load would notice is seen when that one ends, too."""
     _, account = new_license(site.first)
-    with meanwhile(lambda: get_token(site.port, account, SCOPE).status, threads=2, pause=0.02) as asked:
+    with meanwhile(lambda: get_token(site.port, account, SCOPE).status, threads=2, pause=0.1) as asked:
         until(lambda: asked.results[200] > ENOUGH, "there is load")
         site.first.stop("serve", signal.SIGKILL)
         before = asked.results[200]
@@ -151,7 +151,7 @@ def test_an_upload_goes_on_at_the_other_host(site: Site) -> None:
 
 def test_records_of_two_versions(site: Site) -> None:
     """What a later version has written is read and changed by this one, and its field stays."""
-    site.first.package = later_version(site.folder / "other")
+    site.first.package = site.later
     try:
         license_id, account = new_license(site.first)
     finally:

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 
-from attrs import Factory, define, field
+from attrs import Factory, define
 
 from authsvc.local.programs import find_binaries
 from tests.compose.later_version import FIELD
@@ -57,7 +58,7 @@ class Host:
     namespace: str | None
     running: dict[str, "subprocess.Popen[bytes]"] = Factory(dict)
     package: Path | None = None
-    settings: dict[str, str] = field(factory=dict)
+    settings: dict[str, str] = Factory(dict)
 
     @property
     def place(self) -> tuple[str, int]:
@@ -93,9 +94,10 @@ class Host:
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End a program."""
-        process = self.running.pop(name)
+        process = self.running[name]
         process.send_signal(number)
         process.wait(PATIENCE)
+        del self.running[name]
 
     def said(self, name: str) -> str:
         """Return what a program said last."""
@@ -135,6 +137,11 @@ class Site:
     first: Host
     second: Host
     third: Host
+
+    @cached_property
+    def later(self) -> Path:
+        """The folder of an authsvc that stores a field more in each record."""
+        return _later_version(self.folder / "later")
 
     @property
     def name(self) -> str:
@@ -191,7 +198,7 @@ class Site:
         return ("redis-cli", "-h", host, "-p", str(port), "--tls", "--cacert", str(self.tls.file))
 
 
-def later_version(folder: Path) -> Path:
+def _later_version(folder: Path) -> Path:
     """Return the folder of an authsvc that stores a field more in each record."""
     shutil.copytree(ROOT / "authsvc", folder / "authsvc", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "registry-config", folder / "registry-config")
@@ -229,10 +236,15 @@ def _all_known(watched: Mapping[str, str]) -> bool:
 
 
 def _end(host: Host) -> None:
-    for process in reversed(host.running.values()):
-        process.kill()
+    """End its programs. They are asked: the workers of an nginx that is killed would stay."""
     for process in host.running.values():
-        process.wait(PATIENCE)
+        process.terminate()
+    for process in host.running.values():
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(PATIENCE)
 
 
 def _start_redis(site: Site, host: Host) -> None:

@@ -4,7 +4,10 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from ipaddress import IPv4Network
 
+from tests.support.ports import PORTS, free_port
 from tests.support.stack import GOOD_PATH
 from tests.support.waiting import PATIENCE
 
@@ -12,10 +15,16 @@ OURS = 3
 """Last number of the address of this machine on the switch; hosts have those from 1."""
 
 
+@cache
+def _network() -> IPv4Network:
+    """Return the network of this process's switch: no other process that tests has it, as it has the port."""
+    # 198.18.0.0/15 is for tests of networks (RFC 2544 §C.2.2).
+    return list(IPv4Network("198.18.0.0/15").subnets(new_prefix=29))[free_port() - PORTS.start]
+
+
 def address(number: int) -> str:
     """Return an address on the switch."""
-    # 198.18.0.0/15 is for tests of networks (RFC 2544 §C.2.2).
-    return f"198.18.{os.getpid() % 200}.{number}"
+    return str(_network()[number])
 
 
 def inside(namespace: str, *command: str) -> tuple[str, ...]:
@@ -49,7 +58,7 @@ def _plug(switch: str, port: str, interface: str, at: str, there: tuple[str, ...
     """Connect an interface, in the namespace ``where``, with a port of the switch."""
     _must("-n", switch, "link", "add", port, "type", "veth", "peer", "name", interface, *where)
     _must("-n", switch, "link", "set", port, "master", "br0", "up")
-    _must(*there, "addr", "add", f"{at}/24", "dev", interface)
+    _must(*there, "addr", "add", f"{at}/{_network().prefixlen}", "dev", interface)
     _must(*there, "link", "set", interface, "up")
 
 
