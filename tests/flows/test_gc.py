@@ -150,11 +150,23 @@ def test_pushes_are_refused_meanwhile_and_pulls_are_not(vendor: Vendor, tmp_path
     with slow_collection(stack, tmp_path) as (process, hold):
         vendor.until_answered(405)
         ended = client.ask("PUT", f"{begun}&digest={digest_of(image.config)}", body=image.config)
+        refused = (
+            vendor.begin_upload(),
+            ended,
+            client.put_manifest(vendor.repository, "sold", sold.manifest),
+            client.ask("DELETE", f"/v2/{vendor.repository}/manifests/{sold.digest}"),
+        )
+        unknown = client.ask("POST", f"/v2/{vendor.repository}/manifests/sold")
         client.pull(vendor.repository, "sold", sold)
         second = stack.authsvc("gc", check=False)
         freed = finish(process, hold)
 
-    assert ended.status == 405
+    for reply in refused:
+        (error,) = json.loads(reply.body)["errors"]
+        assert (reply.status, error["code"]) == (405, "UNSUPPORTED")
+        assert "read-only, as it is while garbage is collected" in error["message"]
+    assert unknown.status == 405
+    assert "read-only" not in str(unknown.body)
     assert second.code == 1
     assert "another garbage collection is running" in second.err
     assert freed == 1
