@@ -135,7 +135,8 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
     except StoreRefused as error:
         refuse(f"{error} (Redis replied: {error.detail})")
     except StoreUnavailable as error:
-        refuse(str(error) if folder is None else f"{error} (is `authsvc up` running on {folder}?)")
+        reason = error.detail if folder is None else f"is `authsvc up` running on {folder}?"
+        refuse(f"{error} ({reason})" if reason else str(error))
     except (ConfirmationNeeded, LastOwner):
         raise  # the command asks the user, or explains how to confirm
     except AuthsvcError as error:

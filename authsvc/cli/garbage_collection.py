@@ -30,7 +30,8 @@ def gc_command(data_dir: Path | None, *, dry_run: bool, as_json: bool) -> None:
                 "with compose.yaml: docker compose run --rm gc",
                 code=2,
             )
-        result = asyncio.run(collect(recognise(folder), os.environ, dry_run=dry_run, say=remark))
+        layout = recognise(folder)
+        result = asyncio.run(collect(layout, os.environ, dry_run=dry_run, say=remark))
     except SetupRefused as error:
         refuse(explained(error), code=2)
     except AuthsvcError as error:
@@ -41,7 +42,7 @@ def gc_command(data_dir: Path | None, *, dry_run: bool, as_json: bool) -> None:
         facts = {"blobs": 0, "bytes": 0} if result is None else {"blobs": result.blobs, "bytes": result.size}
         print_json({"dry_run": dry_run, **facts})
     elif result is None:
-        say("there is no image")
+        say(f"there is no image in {layout.registry}")
     else:
         amount = f"{counted(result.blobs, 'blob')}, {size(result.size)}"
         say(f"{'would free' if dry_run else 'freed'} {amount}")

@@ -11,8 +11,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
+from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from typing_extensions import override
 
 from authsvc.redis_url import SentinelUrl
@@ -38,22 +40,24 @@ class PrimaryPool(CheckedPool):
         )
         self.connection_kwargs["connection_pool"] = weakref.proxy(self)
         self._service = url.service
-        self._sentinel = Sentinel(())  # type: ignore[no-untyped-call]
-        self._sentinel.sentinels = [
-            Redis.from_pool(
-                CheckedPool(
-                    connection_class=SSLConnection if url.tls else Connection,
-                    host=host,
-                    port=port,
-                    username=url.sentinel_user,
-                    password=url.sentinel_password,
-                    max_connections=options["max_connections"],
-                    timeout=ask_timeout,
-                    socket_timeout=ask_timeout,
-                    socket_connect_timeout=ask_timeout,
-                    retry=Retry(NoBackoff(), 0),
-                    **tls,
-                )
+        self._sentinels = [
+            (
+                f"{host}:{port}",
+                Redis.from_pool(
+                    CheckedPool(
+                        connection_class=SSLConnection if url.tls else Connection,
+                        host=host,
+                        port=port,
+                        username=url.sentinel_user,
+                        password=url.sentinel_password,
+                        max_connections=options["max_connections"],
+                        timeout=ask_timeout,
+                        socket_timeout=ask_timeout,
+                        socket_connect_timeout=ask_timeout,
+                        retry=Retry(NoBackoff(), 0),
+                        **tls,
+                    )
+                ),
             )
             for host, port in url.sentinels
         ]
@@ -67,9 +71,28 @@ class PrimaryPool(CheckedPool):
         """Ask the sentinels, one after the other; the one that answered is asked first next time.
 
         Raises:
-            redis.exceptions.ConnectionError: none of them knows a primary.
+            redis.exceptions.ConnectionError: none of them knows a primary; the message says why of each.
         """
-        primary: tuple[str, int] = await self._sentinel.discover_master(self._service)
+        reasons = []
+        for asked in tuple(self._sentinels):
+            name, sentinel = asked
+            try:
+                masters: Any = await sentinel.sentinel_masters()
+            except (RedisError, OSError) as error:
+                reasons.append(f"{name}: {error}")
+                continue
+            state = masters.get(self._service)
+            if state is None:
+                reasons.append(f"{name}: it does not watch {self._service!r}")
+            elif not state["is_master"] or state["is_sdown"] or state["is_odown"]:
+                reasons.append(f"{name}: the primary is down")
+            else:
+                self._sentinels.remove(asked)
+                self._sentinels.insert(0, asked)
+                return self._found((state["ip"], state["port"]))
+        raise RedisConnectionError(f"no sentinel names a primary ({'; '.join(reasons)})")
+
+    def _found(self, primary: tuple[str, int]) -> tuple[str, int]:
         if primary != self._primary:
             self._primary = primary
             # Older connections lead to the previous primary.
@@ -79,4 +102,5 @@ class PrimaryPool(CheckedPool):
     @override
     async def disconnect(self, inuse_connections: bool = True) -> None:
         await super().disconnect(inuse_connections=inuse_connections)
-        await self._sentinel.aclose()
+        for _, sentinel in self._sentinels:
+            await sentinel.aclose()

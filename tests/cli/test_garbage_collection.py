@@ -11,7 +11,7 @@ def test_an_installation_without_an_image(folder: Path) -> None:
     data = ("--data-dir", str(folder / "data"))
     assert call("init", *data).code == 0
 
-    assert call("gc", *data).out == "there is no image\n"
+    assert call("gc", *data).out == f"there is no image in {folder / 'data/registry'}\n"
     assert json.loads(call("gc", *data, "--json").out) == {"dry_run": False, "blobs": 0, "bytes": 0}
 
 

@@ -65,6 +65,14 @@ def test_it_does_not_run(data_dir: Path) -> None:
     )
 
 
+def test_its_database_is_somewhere_else(data_dir: Path) -> None:
+    """The sentence says what was wrong on the way there."""
+    environ = {"AUTHSVC_REDIS_URL": "unix:///nowhere/redis.sock", "AUTHSVC_SECRETS_DIR": str(data_dir / "secrets")}
+    said = sentence(call(*LIST, environ=environ), 1)
+    assert said.startswith("the service's database does not answer; try again in a few seconds (NotConnected: ")
+    assert "/nowhere/redis.sock. No such file or directory" in said
+
+
 @pytest.mark.parametrize(
     ("environ", "words"),
     [

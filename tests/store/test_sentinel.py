@@ -10,7 +10,7 @@ from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.redis_url import SentinelUrl, parse_sentinel_url
 from authsvc.store.connection import Connection
-from tests.support.sentinel import USER, watched_primary
+from tests.support.sentinel import PASSWORD, SENTINEL_PASSWORD, USER, watched_primary
 from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import PATIENCE, PAUSE
 
@@ -123,6 +123,30 @@ async def test_a_sentinel_of_another_authority_is_not_asked(tmp_path: Path) -> N
         with pytest.raises(StoreUnavailable):
             await connection.run(connection.redis.ping())
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "reason"),
+    [
+        (SENTINEL_PASSWORD, "wrong", "invalid username-password pair"),
+        ("/main?", "/other?", "it does not watch 'other'"),
+        ("ca.pem", "none.pem", "No such file or directory"),
+        ("ca.pem", "other/ca.pem", "CERTIFICATE_VERIFY_FAILED"),
+    ],
+)
+async def test_why_no_sentinel_names_a_primary(part: str, other: str, reason: str, tmp_path: Path) -> None:
+    """Each says so for itself; none of it has a password."""
+    UpstreamAuthority.make(tmp_path / "other")
+    async with watched_primary(UpstreamAuthority.make(tmp_path)) as watched:
+        assert part in watched.url.reveal()
+        connection = Connection(Secret(watched.url.reveal().replace(part, other)), deadline=PATIENCE)
+        with pytest.raises(StoreUnavailable) as refused:
+            await connection.run(connection.redis.ping())
+        await connection.close()
+    detail = str(refused.value.detail)
+    assert f"no sentinel names a primary (127.0.0.1:{watched.port}: " in detail
+    assert reason in detail
+    assert not any(secret in detail for secret in (SENTINEL_PASSWORD, PASSWORD, "wrong"))
 
 
 async def test_renewed_certificates_count_for_the_next_connection(tmp_path: Path) -> None:
