@@ -55,7 +55,7 @@ def pulled(site: Site, account: Account) -> str:
 
 
 def test_an_upgrade_of_one_host_fails_no_request(site: Site) -> None:
-    """Tokens, pulls and pushes go on while a host is out, comes back with another version, and is out again."""
+    """Tokens, pulls and pushes go on while a host is out, and comes back with a later version, which it keeps."""
     _, account = new_license(site.first)
     numbers = count()
 
@@ -77,14 +77,13 @@ def test_an_upgrade_of_one_host_fails_no_request(site: Site) -> None:
         meanwhile(lambda: pulled(site, account), pause=pause) as pulling,
         meanwhile(push, pause=pause) as pushing,
     ):
-        for package in (site.later, None):
-            load(asked, posted, pulling, pushing)
-            site.balance(site.first)
-            site.first.stop("serve")
-            load(asked, posted, pulling, pushing)
-            site.first.package = package
-            site.first.serve()
-            site.balance()
+        load(asked, posted, pulling, pushing)
+        site.balance(site.first)
+        site.first.stop("serve")
+        load(asked, posted, pulling, pushing)
+        site.first.package = site.later
+        site.first.serve()
+        site.balance()
         load(asked, posted, pulling, pushing)
 
     print(asked.results, posted.results, pulling.results, pushing.results)  # noqa: T201  a figure worth seeing
@@ -149,13 +148,38 @@ def test_an_upload_goes_on_at_the_other_host(site: Site) -> None:
         assert client.ask("GET", f"/v2/myapp/worker/blobs/{digest_of(content)}").body == content
 
 
+def test_garbage_is_collected_while_both_hosts_only_read(site: Site) -> None:
+    """What was deleted at one is gone at both, the rest stays, and what is gone can be pushed again."""
+    _, account = new_license(site.first)
+    client, old = Client(site.port, MEMBER), Image(b"deleted")
+    client.push("myapp/worker", "old", old)
+    client.pull("myapp/worker", "old", old)
+    site.second.authsvc("image", "delete", "myapp/worker:old", "--yes")
+    for host in (site.first, site.second):
+        host.stop("registry")
+        host.serve_images(read_only=True)
+    refused = client.ask("POST", "/v2/myapp/worker/blobs/uploads/")
+    said = site.second.collect_garbage()
+    assert pulled(site, account) == "pulled"
+    for host in (site.first, site.second):
+        host.stop("registry")
+        host.serve_images()
+
+    assert refused.status == 405
+    for digest in old.digests:
+        assert f"blob eligible for deletion: {digest}" in said
+        for host in (site.first, site.second):
+            at_host = Client(host.place, MEMBER, service=site.name)
+            assert at_host.ask("HEAD", f"/v2/myapp/worker/blobs/{digest}").status == 404
+    client.push("myapp/worker", "old", old)
+    client.pull("myapp/worker", "old", old)
+    assert pulled(site, account) == "pulled"
+
+
 def test_records_of_two_versions(site: Site) -> None:
     """What a later version has written is read and changed by this one, and its field stays."""
     site.first.package = site.later
-    try:
-        license_id, account = new_license(site.first)
-    finally:
-        site.first.package = None
+    license_id, account = new_license(site.first)
     site.second.authsvc("license", "extend", license_id, "--expires", "2032-01-31")
     stored = json.loads(site.redis("get", f"authsvc:license:{license_id}"))
 

@@ -108,6 +108,16 @@ class Host:
         argv = self.command(sys.executable, "-m", "authsvc", *arguments)
         return run(*argv, environ={**self.environ, **environ}, cwd=self.folder, stdin=stdin, check=True)
 
+    def serve_images(self, *, read_only: bool = False) -> None:
+        """Start the registry, and wait until it answers."""
+        self.start("registry", *_registry("serve", self, read_only=read_only), **_credentials(self))
+        until(lambda: ask(self.place, "GET", "/v2/").status == 401, "the registry answers")
+
+    def collect_garbage(self) -> str:
+        """Return what the registry's program says of what it has deleted."""
+        argv = self.command(*_registry("garbage-collect", self, read_only=True))
+        return run(*argv, environ={**self.environ, **_credentials(self)}, cwd=self.folder, check=True).out
+
     def is_ready(self) -> bool:
         """Whether tokens can be issued here; fails when its server has ended."""
         assert self.running["serve"].poll() is None, self.said("serve")
@@ -277,21 +287,29 @@ def _start_authsvc(site: Site, host: Host, bucket: int) -> None:
         AUTHSVC_TRUSTED_PROXIES=f"{address(OURS)}/32",
     )
     host.settings.update(_environment(site, host))
-    rendered = (host.data_dir / "config" / "registry.yml").read_text()
     storage = changed(
         block("yaml"),
         ("    region:", f"    regionendpoint: http://{address(OURS)}:{bucket}\n    forcepathstyle: true\n    region:"),
     )
-    text = re.sub(r"^  filesystem:\n.*\n", lambda _: storage, rendered, flags=re.MULTILINE)
-    assert "s3:" in text
-    (host.folder / "registry.yml").write_text(text)
+    for name in ("registry.yml", "registry-read-only.yml"):
+        rendered = (host.data_dir / "config" / name).read_text()
+        text = re.sub(r"^  filesystem:\n.*\n", lambda _: storage, rendered, flags=re.MULTILINE)
+        assert "s3:" in text
+        (host.folder / name).write_text(text)
     (host.folder / "s3").write_text("[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = of-the-test\n")
-    binaries = find_binaries(GOOD_PATH)
-    registry = (str(binaries.registry), "serve", str(host.folder / "registry.yml"))
-    host.start("registry", *registry, AWS_SHARED_CREDENTIALS_FILE=str(host.folder / "s3"))
     nginx = ("-p", f"{host.data_dir}/nginx/", "-c", str(host.data_dir / "config" / "nginx.conf"))
-    host.start("nginx", binaries.nginx, "-e", "stderr", *nginx)
+    host.start("nginx", find_binaries(GOOD_PATH).nginx, "-e", "stderr", *nginx)
     host.serve()
+    host.serve_images()
+
+
+def _registry(task: str, host: Host, *, read_only: bool) -> tuple[str, ...]:
+    name = "registry-read-only.yml" if read_only else "registry.yml"
+    return (str(find_binaries(GOOD_PATH).registry), task, str(host.folder / name))
+
+
+def _credentials(host: Host) -> dict[str, str]:
+    return {"AWS_SHARED_CREDENTIALS_FILE": str(host.folder / "s3")}
 
 
 def _environment(site: Site, host: Host) -> Mapping[str, str]:
