@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from authsvc import atomic_file
+from authsvc.audit.block_filter_writer import BlockFilterStore, BlockFilterWriter
 from authsvc.audit.entry import Entry
 from authsvc.audit.recorder import SYSTEM
 from authsvc.audit.stored_entry import StoredEntry
@@ -49,8 +50,8 @@ class StreamUse(Protocol):
     def trusted(self) -> bool: ...
 
 
-class AuditTrimmer(Protocol):
-    """Access to the streams of the audit for trimming."""
+class AuditTrimmer(BlockFilterStore, Protocol):
+    """Access to the streams of the audit for trimming, and for the filters of blocks."""
 
     @property
     def share(self) -> int: ...
@@ -58,7 +59,6 @@ class AuditTrimmer(Protocol):
     async def recount(self) -> None: ...
     async def elect(self, name: str, life_seconds: int) -> bool: ...
     async def first_in(self, seconds: int) -> bool: ...
-    async def after(self, cursor: str, count: int) -> list[StoredEntry]: ...
     async def trim(self, cursor: str, entries: int, size: int, teams: Collection[str]) -> None: ...
 
 
@@ -82,6 +82,7 @@ class Retention:
         self._clock = clock
         self._new_id = new_id
         self._name = new_id()
+        self._filters = BlockFilterWriter(stream)
         self._recounted_at: float | None = None
         self.used = 0
         """Bytes of the budget that were used at the last check."""
@@ -96,6 +97,7 @@ class Retention:
         while True:
             try:
                 await self.check()
+                await self.add_filters()
             except StoreUnavailable:
                 pass  # the recorder logs it, and the next check follows soon
             except OSError as error:
@@ -125,6 +127,15 @@ class Retention:
             # Without a folder entries are dropped: an operator who needs them must be warned before.
             if (before if self._folder is None else self.fill) >= ALARM:
                 await self._alarm()
+
+    async def add_filters(self) -> None:
+        """Add filters for the entries written meanwhile, if there are any and if this worker is elected.
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or has no memory left.
+        """
+        if await self._filters.is_behind() and await self._elected():
+            await self._filters.extend()
 
     async def _measured(self) -> int:
         """Return the bytes that are used; if the count belongs to another stream, count again first."""

@@ -76,8 +76,7 @@ class StoredEntry:
     @property
     def position(self) -> tuple[int, int]:
         """The cursor in comparable form."""
-        milliseconds, _, number = self.cursor.partition("-")
-        return int(milliseconds), int(number)
+        return position_of(self.cursor)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -134,6 +133,12 @@ def _members_of(line: bytes) -> dict[str, Any]:
     if not isinstance(members, dict) or not _CURSOR.fullmatch(str(members.get("cursor"))):
         raise ValueError("without a cursor")
     return members
+
+
+def position_of(cursor: str) -> tuple[int, int]:
+    """Return a cursor in comparable form."""
+    milliseconds, _, number = cursor.partition("-")
+    return int(milliseconds), int(number)
 
 
 def instant(text: object) -> datetime | None:

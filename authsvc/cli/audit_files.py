@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from authsvc.audit.stored_entry import StoredEntry, cursor_of_line
+from authsvc.audit.stored_entry import StoredEntry, cursor_of_line, position_of
 from authsvc.errors import InputRefused
-from authsvc.manage.audit_query import AuditFilter, position
+from authsvc.manage.audit_query import AuditFilter
 
 BLOCK = 64 * 1024
 """Bytes that are read at once of each file."""
@@ -40,8 +40,8 @@ def newest_first(
         InputRefused: a file cannot be read, or is not a copy of an audit.
     """
     texts = _plain(filter_.selection.clauses)
-    oldest = position(filter_.oldest) if filter_.oldest else None
-    last = position(before) if before else None
+    oldest = position_of(filter_.oldest) if filter_.oldest else None
+    last = position_of(before) if before else None
     merged = heapq.merge(*(_lines_of(path, on_cut) for path in paths), key=itemgetter(0), reverse=True)
     for at, line in merged:
         if oldest is not None and at < oldest:
@@ -70,7 +70,7 @@ def _lines_of(path: Path, on_cut: Callable[[Path], None]) -> Iterator[tuple[_Pos
             is_last = False
             continue
         try:
-            at = position(cursor_of_line(line))
+            at = position_of(cursor_of_line(line))
         except ValueError as error:
             if is_last and (line.startswith(BEGINNING) or BEGINNING.startswith(line)):
                 on_cut(path)

@@ -14,10 +14,10 @@ from authsvc.activity.image_name import ImageName
 from authsvc.activity.kinds import ActivityKind
 from authsvc.audit.entry_words import MANY
 from authsvc.audit.selection import EntrySelection
-from authsvc.audit.stored_entry import StoredEntry, instant
+from authsvc.audit.stored_entry import StoredEntry, instant, position_of
 from authsvc.decision import PULL
 from authsvc.manage.audit import MAX_EXAMINED, STEP, AuditReader
-from authsvc.manage.audit_query import CLOCK_SLACK, LATEST_WRITE, MAX_NAMES, cursor_at, position, quoted
+from authsvc.manage.audit_query import CLOCK_SLACK, LATEST_WRITE, MAX_NAMES, cursor_at, quoted
 from authsvc.outcomes import TOKEN_ISSUED
 from authsvc.policy import locate
 from authsvc.tenancy.pages import Page, read_cursor, write_cursor
@@ -86,7 +86,7 @@ async def token_rows(
     # If a page ended within an entry, that entry is read again and continued.
     cursor, passed = _successor(place) if skipped else place, int(skipped or 0)
     newest, oldest = cursor_at(wanted.until + LATEST_WRITE), cursor_at(wanted.since - CLOCK_SLACK)
-    if not cursor or position(newest) < position(cursor):
+    if not cursor or position_of(newest) < position_of(cursor):
         cursor = newest
     rows: list[ActivityRow] = []
     left = MAX_EXAMINED

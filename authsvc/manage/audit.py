@@ -12,14 +12,13 @@ from attrs import evolve, frozen
 
 from authsvc.audit.events import DECISIONS
 from authsvc.audit.selection import EVERYTHING, EntrySelection, SelectedEntries
-from authsvc.audit.stored_entry import StoredEntry
+from authsvc.audit.stored_entry import StoredEntry, position_of
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit_query import (
     NO_SUBJECT,
     AuditFilter,
     AuditQuery,
     parse_cursor,
-    position,
     quoted,
     selection_for,
 )
@@ -305,7 +304,7 @@ class Audit:
                         return Explanation(request_id, entry, made_at=made_at)
             if not at_end:
                 return Explanation(request_id, None, newest(around), made_at, next=f"{number}:{at}")
-        until, _ = position(await self.stream.trimmed_until())
+        until, _ = position_of(await self.stream.trimmed_until())
         return Explanation(request_id, None, newest(around), made_at, until >= int(made_at.timestamp() * 1000))
 
     async def _explain_change(self, view: AuditView, operation_id: str, cursor: str) -> Explanation:
@@ -332,7 +331,7 @@ class Audit:
 
     async def _page(self, filter_: AuditFilter, after: str | None, limit: int, *, unproven: bool) -> Page[StoredEntry]:
         cursor = parse_cursor(after)
-        if filter_.newest and (not cursor or position(filter_.newest) < position(cursor)):
+        if filter_.newest and (not cursor or position_of(filter_.newest) < position_of(cursor)):
             cursor = filter_.newest
         streams = () if filter_.wants_unproven_only else (True,)
         streams = (*streams, False) if unproven else (True,)
@@ -341,9 +340,9 @@ class Audit:
             for proven in streams
         ]
         # Where one stream was not read to its end, the page ends: older entries are on the next page.
-        frontier = max((stop for _, stop in parts if stop), key=position, default=None)
+        frontier = max((stop for _, stop in parts if stop), key=position_of, default=None)
         found = [entry for part, _ in parts for entry in part]
-        found = [entry for entry in found if frontier is None or entry.position >= position(frontier)]
+        found = [entry for entry in found if frontier is None or entry.position >= position_of(frontier)]
         found.sort(key=lambda entry: entry.position, reverse=True)
         if len(found) > limit:
             # Both streams can have an entry with the same cursor; a page must not end between them.
@@ -373,4 +372,4 @@ class Audit:
 
 
 def _order(cursor: str) -> tuple[int, int]:
-    return position(cursor) if cursor else (0, 0)
+    return position_of(cursor) if cursor else (0, 0)

@@ -187,12 +187,6 @@ def parse_cursor(text: str | None) -> str:
     return text or ""
 
 
-def position(cursor: str) -> tuple[int, int]:
-    """Return a cursor in comparable form."""
-    milliseconds, _, number = cursor.partition("-")
-    return int(milliseconds), int(number)
-
-
 def cursor_at(at: datetime) -> str:
     """Return the first cursor of an instant."""
     return f"{max(0, int(at.astimezone(UTC).timestamp() * 1000))}-0"

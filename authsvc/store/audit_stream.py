@@ -10,13 +10,15 @@ from collections.abc import Collection, Sequence
 from datetime import UTC
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from authsvc.audit.block_filter import conditions
 from authsvc.audit.pending_entry import AppendResult, PendingEntry
 from authsvc.audit.request_ids import packed
 from authsvc.audit.selection import EVERYTHING, EntrySelection, SelectedEntries
-from authsvc.audit.stored_entry import StoredEntry
+from authsvc.audit.stored_entry import StoredEntry, position_of
 from authsvc.store import keys
+from authsvc.store.audit_blocks import BLOCK_BYTES, AuditBlocks
 from authsvc.store.audit_index import ADD_TO_AUDIT, READ_AUDIT
 from authsvc.store.audit_size import ENTRY_SIZE, StreamSize, Used
 from authsvc.store.connection import Connection
@@ -42,13 +44,14 @@ SECONDS = len("2027-01-31T12:00:00")
 
 _APPEND = (
     ADD_TO_AUDIT
+    + f"local block_bytes = {BLOCK_BYTES}\n"
     + """
 local known = redis.call('GET', KEYS[1])
 if known then return tonumber(known) end
 local lost, full = 0, false
 local share, unproven_share, most_unproven = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function bytes(size) return tonumber(redis.call('HGET', size, 'bytes') or 0) end
-local used = bytes(KEYS[3])
+local used = bytes(KEYS[3]) + block_bytes * redis.call('XLEN', KEYS[6])
 check_index(KEYS[2])
 for i = 5, #ARGV, 5 do
   local fields = {'entry', ARGV[i + 2]}
@@ -126,6 +129,11 @@ class RedisAudit:
         """Bytes that the stream of proven decisions and changes may take."""
         return self.budget - self.budget // UNPROVEN_SHARE
 
+    @property
+    def blocks(self) -> AuditBlocks:
+        """The Bloom filters of the stream of proven decisions and changes."""
+        return AuditBlocks(self.connection)
+
     async def append(self, batch_id: str, batch: Sequence[PendingEntry]) -> AppendResult:
         """Write a batch; a batch that is sent again under the same id is written only once.
 
@@ -137,7 +145,7 @@ class RedisAudit:
             kind = "unproven" if not entry.proven else "needed" if entry.needed else "decision"
             arguments += [kind, entry.count, entry.text, entry.ids, entry.team]
         script = self.connection.redis.register_script(_APPEND)
-        names = [keys.operation(batch_id), *_proven_keys(), *_unproven_keys()]
+        names = [keys.operation(batch_id), *_proven_keys(), *_unproven_keys(), keys.AUDIT_BLOCKS]
         return AppendResult(lost=int(await self.connection.run(script(keys=names, args=arguments))))
 
     async def used(self) -> Used:
@@ -146,7 +154,8 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        return await StreamSize(self.connection, *_proven_keys()).used()
+        used = await StreamSize(self.connection, *_proven_keys()).used()
+        return evolve(used, bytes=used.bytes + await self.blocks.size())
 
     async def recount(self) -> None:
         """Count the bytes of both streams again.
@@ -202,7 +211,7 @@ class RedisAudit:
         stop: str = "",
         proven: bool = True,
     ) -> SelectedEntries:
-        """Return some entries, by one command.
+        """Return some entries, by one command, or two; blocks that cannot have any are passed over.
 
         Args:
             selection: of the entries.
@@ -216,6 +225,31 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
+        needed = conditions(selection) if proven else ()
+        if not needed:
+            return await self._read(selection, cursor, stop, forward=forward, most=(limit, examine), proven=proven)
+        part = await self.blocks.search(needed, cursor, stop, forward=forward, most=examine)
+        if part.is_ruled_out or part.at_end:
+            return SelectedEntries([], part.start, part.examined, part.at_end)
+        is_last = not part.stop or (stop != "" and _is_within(part.stop, stop, forward=forward))
+        most = (limit, max(1, examine - part.examined))
+        found = await self._read(
+            selection, part.start, stop if is_last else part.stop, forward=forward, most=most, proven=True
+        )
+        at = part.stop if found.at_end and not is_last else found.cursor
+        return SelectedEntries(found.entries, at, found.examined + part.examined, found.at_end and is_last)
+
+    async def _read(
+        self,
+        selection: EntrySelection,
+        cursor: str,
+        stop: str,
+        *,
+        forward: bool,
+        most: tuple[int, int],
+        proven: bool,
+    ) -> SelectedEntries:
+        """Return some entries, by one command: at most so many, after examining at most so many."""
         first, last = ("-", "+") if forward else ("+", "-")
         wanted = {
             "team": selection.team or "",
@@ -229,7 +263,7 @@ class RedisAudit:
             "after" if forward else "before",
             f"({cursor}" if cursor else first,
             stop or last,
-            *(limit, examine, MAX_PAGE_BYTES, MAX_FIELD),
+            *(*most, MAX_PAGE_BYTES, MAX_FIELD),
             json.dumps(wanted),
             packed(selection.request_id or ""),
         ]
@@ -241,6 +275,22 @@ class RedisAudit:
             for cursor, text, ids, length, size, team in rows
         ]
         return SelectedEntries(entries, str(at, "ascii"), examined, bool(at_end))
+
+    async def last_block(self) -> str:
+        """Return the id of the last entry of the last block that has a filter; empty when none has.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        return await self.blocks.last()
+
+    async def add_block(self, previous: str, cursors: Sequence[str], bits: bytes) -> bool:
+        """Add the filter of a block; return whether it belongs there (:meth:`AuditBlocks.add`).
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or has no memory left.
+        """
+        return await self.blocks.add(previous, cursors, bits)
 
     async def trim(self, cursor: str, entries: int, size: int, teams: Collection[str]) -> None:
         """Remove the entries up to and including ``cursor``.
@@ -260,6 +310,7 @@ class RedisAudit:
             await self.connection.run(index(keys=names[start : start + MAX_TRIMMED], args=[cursor]))
         script = self.connection.redis.register_script(_TRIM)
         await self.connection.run(script(keys=_proven_keys(), args=[cursor, entries, size]))
+        await self.connection.run(index(keys=[keys.AUDIT_BLOCKS], args=[cursor]))
 
     async def trimmed_until(self) -> str:
         """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was.
@@ -271,6 +322,12 @@ class RedisAudit:
             return "0-0"
         info = await self.connection.read(lambda: self.connection.redis.xinfo_stream(keys.AUDIT))
         return str(info["max-deleted-entry-id"], "ascii")
+
+
+def _is_within(one: str, other: str, *, forward: bool) -> bool:
+    """Whether reading to the id ``other`` does not lead beyond ``one``."""
+    first, second = position_of(one), position_of(other)
+    return second <= first if forward else first <= second
 
 
 def _proven_keys() -> list[str]:

@@ -1,6 +1,5 @@
 """The names of all keys, in one place. User text never stands in a key raw: slugs and ids have an ASCII grammar
-without ``:`` or glob characters, and an address is hashed (threat 15).
-"""  # noqa: D205
+without ``:`` or glob characters, and an address is hashed (threat 15)."""  # noqa: D205, D209
 
 import hashlib
 
@@ -26,6 +25,9 @@ AUDIT_INDEX = f"{PREFIX}audit:index"
 
 AUDIT_TEAM = f"{PREFIX}audit:team:"
 """With a team's slug behind it: stream of the ids of the team's audit entries."""
+
+AUDIT_BLOCKS = f"{PREFIX}audit:blocks"
+"""Stream with a Bloom filter for each block of audit entries."""
 
 AUDIT_TRIMMER = f"{PREFIX}audit:keeper"
 """Who trims the audit, for some seconds."""
@@ -55,8 +57,7 @@ LEAVES = f"{PREFIX}leaves"
 """Number of the newest leaf of all indexes."""
 
 IMAGES_CHANGED = f"{PREFIX}images:changed"
-"""Set of pushed or deleted images that are not read from the registry yet: ``REPOSITORY:TAG``, ``REPOSITORY@DIGEST``
-for all tags of a digest, or ``REPOSITORY`` for all of its tags."""
+"""Set of changed images to be read: ``REPOSITORY:TAG``; for all tags of it, ``REPOSITORY@DIGEST`` or ``REPOSITORY``."""
 
 IMAGES_TAKEN = f"{PREFIX}images:taken"
 """Set of those that are being read; after a crash they are read again."""

@@ -5,7 +5,8 @@ Its entries are spread over some days, as if tokens had been asked for all the t
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from authsvc.audit.aggregator import Aggregator
+from authsvc.audit.block_filter_writer import BlockFilterWriter
 from authsvc.audit.token_event import TokenEvent, token_event_of
 from authsvc.manage.audit_query import AuditQuery
 from authsvc.store import keys
@@ -50,11 +52,11 @@ class Full:
 
     Attributes:
         entries: how many.
-        request_ids: of some requests, anywhere in it.
+        request_ids: of some requests from its beginning to its end, by what they are.
     """
 
     entries: int
-    request_ids: list[str]
+    request_ids: Mapping[str, Sequence[str]]
 
 
 def _templates(license_: License, at: datetime) -> Iterator[tuple[str, str]]:
@@ -67,6 +69,11 @@ def _templates(license_: License, at: datetime) -> Iterator[tuple[str, str]]:
         aggregator.add(event)
         (entry,) = aggregator.take(at.timestamp(), everything=True)
         yield entry.text, request.request_id
+
+
+def _made(at: datetime, number: int, part: int) -> str:
+    """Return the id of a request of that time."""
+    return f"{int(at.timestamp()):08x}{number:07x}{part}"
 
 
 def _size(length: int) -> int:
@@ -88,29 +95,34 @@ async def fill_audit(connection: Connection, budget: int, license_: License, ids
     audit, began = RedisAudit(connection, budget), now - timedelta(days=DAYS)
     templates = list(_templates(license_, now))
     most = int(audit.share * FULL) // _size(max(len(text) for text, _ in templates))
-    request_ids, at, cursor = list[str](), began, ""
+    step = most // EXPLAINED // DENIED_PART * DENIED_PART
+    request_ids, at, cursor = defaultdict[str, list[str]](list), began, ""
     for start in range(0, most, BATCH):
         pipe = connection.redis.pipeline(transaction=False)
         for number in range(start, start + BATCH):
             at = began + (now - began) * number / (most + BATCH)
             text, template_id = templates[number % DENIED_PART == 0]
-            new = [f"{int(at.timestamp()):08x}{number:07x}{part}" for part in range(3)]
+            new = [_made(at, number, part) for part in range(3)]
             text = text.replace(template_id, new[0]).replace(license_.id, ids[number % len(ids)])
             text = text.replace(now.isoformat(), at.isoformat())
             fields: dict[Any, Any] = {"entry": text}
+            if number % step == 0:
+                new[2] = _made(at - timedelta(days=1), number, 2)
+                request_ids["the first of an entry"].append(new[0])
+                request_ids["recorded a day later"].append(new[2])
+                request_ids["unknown"].append(_made(at, number, 3))
             if number % DENIED_PART == 0:
                 fields["ids"] = b"".join(map(bytes.fromhex, new))
             fields["team"] = license_.team
             cursor = f"{int(at.timestamp() * 1000)}-{number}"
             _ = pipe.xadd(FILLING, fields, id=cursor)
             _ = pipe.xadd(f"{FILLING}{license_.team}", {"e": ""}, id=cursor)
-            if number % (most // EXPLAINED) == 0:
-                request_ids.append(new[0])
         await pipe.execute()
     pipe = connection.redis.pipeline()
     _ = pipe.rename(FILLING, keys.AUDIT)
     _ = pipe.rename(f"{FILLING}{license_.team}", f"{keys.AUDIT_TEAM}{license_.team}")
     _ = pipe.hset(keys.AUDIT_INDEX, mapping={"since": "0-0", "last": cursor})
+    _ = pipe.delete(keys.AUDIT_BLOCKS)
     await pipe.execute()
     await StreamSize(connection, keys.AUDIT, keys.AUDIT_SIZE).recount()
     return Full(most, request_ids)
@@ -119,6 +131,8 @@ async def fill_audit(connection: Connection, budget: int, license_: License, ids
 async def measure_audit(manage: Management, redis: int, full: Full, license_id: str) -> list[Figure]:
     """Return what lists and explanations take."""
     now, figures = datetime.now(UTC), [Figure("audit: entries", full.entries, "entries")]
+    cost, filters = await _cost(redis, partial(_filtered, manage.connection))
+    figures.append(Figure(f"audit: {filters} filters of blocks", 1000 * cost / full.entries, "µs an entry"))
     queries = {
         "everything": AuditQuery(),
         "by event": AuditQuery(events=("token.denied",)),
@@ -133,12 +147,14 @@ async def measure_audit(manage: Management, redis: int, full: Full, license_id: 
     for name, query in queries.items():
         cost, found = await _cost(redis, partial(_listed, manage, query, now))
         figures.append(Figure(f"audit list, {name}: {found} entries", cost, "ms of CPU", MOST_LIST))
-    costs = []
-    for request_id in full.request_ids:
-        cost, found = await _cost(redis, partial(_explained, manage, request_id))
-        assert found, request_id
-        costs.append(cost)
-    figures.append(Figure(f"audit explain, slowest of {len(costs)}", max(costs), "ms of CPU", MOST_EXPLAIN))
+    for what, ids in full.request_ids.items():
+        costs = []
+        for request_id in ids:
+            cost, found = await _cost(redis, partial(_explained, manage, request_id))
+            assert found == (what != "unknown"), request_id
+            costs.append(cost)
+        name = f"audit explain, an id that is {what}: slowest of {len(costs)}"
+        figures.append(Figure(name, max(costs), "ms of CPU", MOST_EXPLAIN))
     return figures
 
 
@@ -146,6 +162,14 @@ async def _cost(redis: int, work: Callable[[], Awaitable[int]]) -> tuple[float, 
     before = time.process_time() + processor_seconds(redis)
     found = await work()
     return 1000 * (time.process_time() + processor_seconds(redis) - before), found
+
+
+async def _filtered(connection: Connection) -> int:
+    """Make the filters of all blocks, as the server does in the background, and return their number."""
+    writer = BlockFilterWriter(RedisAudit(connection, 0))
+    while await writer.extend():
+        pass
+    return int(await connection.redis.xlen(keys.AUDIT_BLOCKS))
 
 
 async def _listed(manage: Management, query: AuditQuery, now: datetime) -> int:

@@ -12,7 +12,7 @@ import pytest
 from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
-from authsvc.audit import retention
+from authsvc.audit import block_filter, retention
 from authsvc.audit.entry import Entry
 from authsvc.audit.pending_entry import PendingEntry
 from authsvc.audit.retention import Retention
@@ -115,6 +115,26 @@ async def connection() -> AsyncIterator[Connection]:
 def shop(connection: Connection) -> Workshop:
     """Return a stream of one MiB on that server."""
     return Workshop(RedisAudit(connection, MIB))
+
+
+async def test_one_worker_adds_filters_of_blocks(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The elected one, once for each block, beside its checks."""
+    monkeypatch.setattr(block_filter, "MAX_ENTRIES", 5)
+    redis, (one, other) = shop.stream.connection.redis, (shop.keeper(None), shop.keeper(None))
+    for number, keeper in enumerate((one, other, one)):
+        await shop.stream.append(f"b{number}", [entry(number) for _ in range(7)])
+        await keeper.add_filters()
+        assert (1, 1, 4)[number] == await redis.xlen(keys.AUDIT_BLOCKS)
+    await redis.delete(keys.AUDIT_TRIMMER)
+    await one.add_filters()
+    assert not await redis.exists(keys.AUDIT_TRIMMER), "nothing new, and nothing is written"
+
+    await shop.stream.append("more", [entry(9) for _ in range(5)])
+    checks = list[int]()
+    task = asyncio.create_task(one.run(lambda: checks.append(1)))
+    await becomes(lambda: checks, "a check")
+    task.cancel()
+    assert 5 == await redis.xlen(keys.AUDIT_BLOCKS)
 
 
 async def test_nothing_happens_while_there_is_room(shop: Workshop, tmp_path: Path) -> None:
