@@ -5,7 +5,7 @@ of them. ``active``, ``expired`` and ``ends_within`` are by end, app by app; ``p
 is by reference; a customer's name is by customer, and then by creation.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from attrs import field, frozen
@@ -13,7 +13,7 @@ from attrs import field, frozen
 from authsvc.store import keys
 from authsvc.store.customers import driving_word, finds
 from authsvc.store.indexes import id_of, instant
-from authsvc.store.lists import STEP, List, Range, never, one_range
+from authsvc.store.lists import STEP, KnownEntries, List, Range, never, one_range
 from authsvc.store.ordered_index import end_of
 from authsvc.store.records import Records, mode_query
 from authsvc.tenancy.customers import Customer
@@ -24,6 +24,9 @@ from authsvc.tenancy.search import has_words, indexed
 
 SCOPE = " "
 """Separates the parts of a range's name: sorts a slug before every longer one."""
+
+AHEAD, FEW = 20, 10
+"""Customers whose licenses are read together, and how many of each; further ones are read by themselves."""
 
 _SECOND = timedelta(seconds=1)
 
@@ -79,6 +82,8 @@ class _Query:
     apps: dict[str, App | None] = field(factory=dict)
 
     async def keeps(self, license_: License, _entry: str) -> bool:
+        if not self.wanted.is_within_scope(license_):
+            return False
         app = await self._app(license_.app)
         shown = app is not None and self.wanted.admits(license_, app, self.now)
         return shown and (self.indexed_all or has_words(license_.customer, self.wanted.customer))
@@ -144,15 +149,33 @@ class _Query:
         found = [first] if first else []
         while True:
             raws = await self.records.connection.get_all(*(keys.customer(id_of(entry)) for entry in found))
-            for entry, raw in zip(found, raws, strict=True):
-                name, chosen = f"{team}{SCOPE}{entry}", id_of(entry)
-                customer = None if raw is None else self.records.readable(raw, Customer)
-                wanted = customer is not None and finds(customer, self.wanted.customer, entry)
-                yield Range(name, index, chosen, end_of(chosen)) if wanted else never(name)
+            customers = (None if raw is None else self.records.readable(raw, Customer) for raw in raws)
+            wanted = [
+                customer is not None and finds(customer, self.wanted.customer, entry)
+                for entry, customer in zip(found, customers, strict=True)
+            ]
+            for start in range(0, len(found), AHEAD):
+                some = list(zip(found, wanted, strict=True))[start : start + AHEAD]
+                known = await self._first_entries(index, [id_of(entry) for entry, shown in some if shown])
+                for entry, shown in some:
+                    name, chosen = f"{team}{SCOPE}{entry}", id_of(entry)
+                    yield (Range(name, index, chosen, end_of(chosen), first=known[chosen]) if shown else never(name))
             found = await self.records.indexes.entries(words_index, after=after, before=end_of(longest), limit=STEP)
             if not found:
                 return
             after = found[-1]
+
+    async def _first_entries(self, index: str, customers: Sequence[str]) -> dict[str, KnownEntries]:
+        """Return the first licenses of each customer, by two commands."""
+        if not customers:
+            return {}
+        found = await self.records.indexes.beginnings(index, customers, FEW)
+        entries = [entry for each in found for entry in each]
+        raws = await self.records.connection.get_all(*(keys.license_(id_of(entry)) for entry in entries))
+        stored = dict(zip(entries, raws, strict=True))
+        return {
+            chosen: KnownEntries(each, len(each) < FEW, stored) for chosen, each in zip(customers, found, strict=True)
+        }
 
     async def _created(self, slug: str, after: str, limit: int) -> list[str]:
         connection = self.records.connection

@@ -6,7 +6,7 @@ short or empty even if there is a next one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
@@ -36,6 +36,21 @@ _JOIN = "\n"
 
 
 @frozen
+class KnownEntries:
+    """The first entries of a range, which were read together with those of others.
+
+    Attributes:
+        entries: in order.
+        complete: whether the range has no more.
+        records: what is stored for each entry.
+    """
+
+    entries: Sequence[str]
+    complete: bool
+    records: Mapping[str, bytes | None]
+
+
+@frozen
 class Range:
     """A part of a list.
 
@@ -45,6 +60,7 @@ class Range:
         after: lower bound, an entry or the beginning of one, not included; empty for none.
         before: upper bound, not included; empty for none.
         read: reads entries in place of the ordered index; it takes a lower bound and a limit.
+        first: its first entries, if they are known.
     """
 
     name: str
@@ -52,6 +68,7 @@ class Range:
     after: str = ""
     before: bytes = b""
     read: Callable[[str, int], Awaitable[list[str]]] | None = None
+    first: KnownEntries | None = None
 
     async def entries(self, records: Records, after: str, limit: int) -> list[str]:
         """Return the first entries behind ``after``, which is not below the lower bound.
@@ -61,6 +78,10 @@ class Range:
         """
         if self.read is not None:
             return await self.read(after, limit)
+        if self.first is not None:
+            found = [entry for entry in self.first.entries if entry.encode() > after.encode()][:limit]
+            if found or self.first.complete:
+                return found
         return await records.indexes.entries(self.index, after=after, before=self.before, limit=limit)
 
 
@@ -163,8 +184,12 @@ class List(Generic[T]):
             entries = await part.entries(self.records, after, wanted)
             if not entries or late:
                 return not entries
-            raws = await self.records.connection.get_all(*(self.key(self.name(entry)) for entry in entries))
-            for entry, raw in zip(entries, raws, strict=True):
+            known = {} if part.first is None else part.first.records
+            if not known.keys() >= set(entries):
+                raws = await self.records.connection.get_all(*(self.key(self.name(entry)) for entry in entries))
+                known = dict(zip(entries, raws, strict=True))
+            for entry in entries:
+                raw = known[entry]
                 if found.is_full():
                     return False
                 found.examined += 1

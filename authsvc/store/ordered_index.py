@@ -99,6 +99,15 @@ _RANGE = f"""#!lua flags=no-writes
 return index_range(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))
 """
 
+_BEGINNINGS = f"""#!lua flags=no-writes
+{INDEX_RANGE}
+local found = {{}}
+for number = 2, #ARGV do
+  found[number - 1] = index_range(KEYS[1], ARGV[number], ARGV[number] .. '\\255', tonumber(ARGV[1]))
+end
+return found
+"""
+
 _FIND = f"""#!lua flags=no-writes
 {INDEX_FUNCTIONS}
 local found = {{}}
@@ -119,6 +128,7 @@ class OrderedIndexes:
         """Read through ``connection``."""
         self._connection = connection
         self._range = connection.redis.register_script(_RANGE)
+        self._beginnings = connection.redis.register_script(_BEGINNINGS)
         self._find = connection.redis.register_script(_FIND)
         self._finds = BatchedReads(self._found)
 
@@ -134,6 +144,12 @@ class OrderedIndexes:
         arguments: Sequence[str | bytes | int] = (after, before, limit)
         found = await self._connection.read(lambda: self._range(keys=[index], args=arguments))
         return [entry.decode() for entry in found]
+
+    async def beginnings(self, index: str, prefixes: Sequence[str], limit: int) -> list[list[str]]:
+        """Return for each prefix the first ``limit`` entries that begin with it and are longer, by one command."""
+        arguments: Sequence[str | int] = (limit, *prefixes)
+        found = await self._connection.read(lambda: self._beginnings(keys=[index], args=arguments))
+        return [[entry.decode() for entry in entries] for entries in found]
 
     async def first(self, index: str, prefix: str) -> str | None:
         """Return the first entry that begins with ``prefix``; concurrent calls are sent as one command."""

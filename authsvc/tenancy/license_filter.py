@@ -86,13 +86,19 @@ class LicenseFilter:
         """Whether the filter selects ``license_`` of ``app``; the customer is not compared."""
         state = license_.state_in(app, now)
         return (
-            (self.app is None or license_.app == self.app)
-            and (self.apps is None or license_.app in self.apps)
-            and (self.team is None or license_.team == self.team)
+            self.is_within_scope(license_)
             and (self._default(license_, state) if self.state is None else state == self.state)
             and (self.reference is None or fold(license_.reference or "").startswith(self.reference))
             and (self.customer_id is None or license_.customer_id == self.customer_id)
             and (self.ends_within is None or now < license_.expires_at <= now + self.ends_within)
+        )
+
+    def is_within_scope(self, license_: License) -> bool:
+        """Whether ``license_`` is of the team and of the apps."""
+        return (
+            (self.app is None or license_.app == self.app)
+            and (self.apps is None or license_.app in self.apps)
+            and (self.team is None or license_.team == self.team)
         )
 
     def _default(self, license_: License, state: str) -> bool:

@@ -13,7 +13,9 @@ from authsvc.errors import InputRefused
 from authsvc.store import keys, lists
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.license_lists import FEW
 from authsvc.store.records import Records
+from authsvc.tenancy.customers import Customer, SelectedCustomer
 from authsvc.tenancy.license_filter import STATES, LicenseFilter
 from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import App, License, Team
@@ -23,6 +25,7 @@ from tests.support.builders import NOW, make_license
 from tests.support.migrated import migrate
 from tests.support.old_records import write_old_licenses
 from tests.support.redis_server import RedisServer, patient, server_in_background
+from tests.support.waiting import PATIENCE
 
 TEAMS = {"acme": ("alpha", "beta", "old"), "globex": ("gamma",)}
 NAMES = ("Acme Corp", "Acme Holding & Co.", "M\u00fcller GmbH", "Initech", "Acme Acme")
@@ -185,6 +188,57 @@ async def test_changes_while_a_list_is_read(records: Records) -> None:
         after = page.next
     assert {one.id for one in stable} <= set(found)
     assert len(found) == len(set(found))
+
+
+async def test_licenses_of_many_customers_are_read_together(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of licenses of sixty customers takes some ten commands, and not three for each customer."""
+    monkeypatch.setattr(lists, "MAX_SECONDS", PATIENCE)
+    stores, commands = make_stores(records), list[bool]()
+    await migrate(records)
+    app = await stores.apps.get("alpha")
+    assert app is not None
+    made = dict[str, list[str]]()
+    for number in range(60):
+        customer = Customer(f"{number:016d}", "acme", f"Company {number:02}", NOW)
+        for _ in range(FEW + 3 if number == 4 else 0 if number == 59 else number % 4):
+            one = make_license(f"{next(_serial):016d}", app="alpha", team="acme", customer=customer.name)
+            choice = SelectedCustomer(customer, await stores.customers.get(customer.id))
+            await stores.licenses.add(evolve(one, customer_id=customer.id), app, entry(), choice)
+            made.setdefault(customer.name, []).append(one.id)
+    records.connection._observe = lambda _seconds, answered: commands.append(answered)
+    wanted = LicenseFilter.parse(team="acme", customer="company")
+    page = await stores.licenses.page(wanted, None, 100, NOW)
+    assert len(commands) < 20
+    records.connection._observe = lambda _seconds, _answered: None
+
+    expected = [license_id for name in sorted(made) for license_id in made[name]]
+    assert len(expected) == 100
+    assert expected == [one.id for one in page.items]
+    for limit in (FEW - 1, FEW, FEW + 1):
+        assert expected == [one.id for one in await all_pages(records, wanted, limit)]
+
+
+async def test_apps_that_a_list_is_not_about_are_not_read(records: Records) -> None:
+    """Licenses that a customer has of thirty other apps take no command for each app."""
+    stores, commands = make_stores(records), list[bool]()
+    await migrate(records)
+    customer, before = Customer("0" * 16, "acme", "Company", NOW), None
+    for number in range(30):
+        slug = f"other-{number}" if number else "alpha"
+        if number:
+            await stores.apps.add(App(slug, "acme", slug, NOW), entry())
+        app = await stores.apps.get(slug)
+        assert app is not None
+        one = make_license(f"{number:016d}", app=slug, team="acme", customer=customer.name)
+        choice = SelectedCustomer(customer, before)
+        await stores.licenses.add(evolve(one, customer_id=customer.id), app, entry(), choice)
+        before = await stores.customers.get(customer.id)
+    records.connection._observe = lambda _seconds, answered: commands.append(answered)
+    wanted = LicenseFilter.parse(team="acme", app="alpha", customer="company")
+    page = await stores.licenses.page(wanted, None, 100, NOW)
+
+    assert ["0" * 16] == [one.id for one in page.items]
+    assert len(commands) < 12
 
 
 async def test_a_record_of_a_newer_version_breaks_no_list(records: Records) -> None:
