@@ -55,7 +55,7 @@ test-system: dev ## the tests that need an engine, a browser or compose (root)
 	@.ci/install-packages $(SYSTEM_PACKAGES)
 	@.ci/fetch-trixie $(TRIXIE_SYSTEM_PACKAGES) $(TRIXIE)
 	@# Two at once: the tests of compose.yaml take one engine, one after the other, and the others less long than they.
-	@$(PYTEST) -n 2 --dist loadgroup -m system $(PYTEST_ARGS)
+	@$(PYTEST) -n 2 --dist loadscope -m system $(PYTEST_ARGS)
 
 # The core's own unit tests; none needs a server.
 CORE_TESTS := $(addprefix tests/,spec tenancy signing credentials policy_matrix/test_matrix.py activity audit images \

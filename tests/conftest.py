@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no annotations
 
 from authsvc.setup.data_dir import prepare
 from authsvc.setup.layout import Layout
 from tests.support import ports
 from tests.support.stack import Stack, running_stack
 
-TESTS = Path(__file__).parent
-COMPOSE = "compose"
+COMPOSE = "tests/compose"
 """The folder with the tests of compose.yaml."""
 
 # Without deadlines, since a busy machine would fail property tests for nothing.
@@ -35,12 +35,17 @@ def pytest_configure() -> None:
             signal.signal(number, handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the system tests of a file in one process, and those of compose in one with its engine and images."""
-    for item in items:
-        if item.get_closest_marker("system") is not None:
-            own = item.path.relative_to(TESTS)
-            item.add_marker(pytest.mark.xdist_group(COMPOSE if own.parts[0] == COMPOSE else own.stem))
+class SystemScheduling(LoadScopeScheduling):  # type: ignore[misc]  # same
+    """Keeps the tests of a file in one process, and those of compose.yaml in one with its engine and images."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return COMPOSE if file.startswith(f"{COMPOSE}/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SystemScheduling | None:
+    """Distribute the system tests in our way, all others in that of the command line."""
+    return SystemScheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_collection_finish() -> None:

@@ -1,12 +1,15 @@
 """Commands in a forked process: they do what the installed script does."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.forked_commands import can_fork, run_forked
+from tests.support.forked_commands import can_fork, forking_process, run_forked
+from tests.support.processes import children_of
 from tests.support.stack import COMMAND, GOOD_PATH, PASSWORD, run
+from tests.support.waiting import until
 
 ENVIRON = {"PATH": GOOD_PATH, "LANG": "C.UTF-8", "HOME": "/nonexistent"}
 
@@ -45,9 +48,13 @@ def test_it_reads_standard_input_and_its_own_environment(tmp_path: Path, stdin: 
 
 
 def test_one_that_takes_too_long_is_killed(tmp_path: Path) -> None:
-    """As with subprocess."""
+    """As with subprocess: it is no longer there, although nobody else ends it."""
+    os.mkfifo(tmp_path / "rows")  # a command that reads it waits for a writer
+    arguments = ("audit", "list", "--file", str(tmp_path / "rows"))
+    before = set(children_of(forking_process()))
     with pytest.raises(subprocess.TimeoutExpired):
-        run_forked((*COMMAND, "up", "--data-dir", "d"), ENVIRON, tmp_path, b"", 0.01)
+        run_forked((*COMMAND, *arguments), ENVIRON, tmp_path, b"", 2)
+    until(lambda: set(children_of(forking_process())) <= before, "the command is gone")
 
 
 def test_another_locale_needs_the_script() -> None:

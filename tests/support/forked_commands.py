@@ -70,7 +70,7 @@ def run_forked(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdin
         try:
             request = json.dumps({"argv": [*argv], "environ": {**environ}, "cwd": str(cwd)}).encode()
             descriptors = [*(stream.fileno() for stream in streams), writing]
-            socket.send_fds(_requests(os.getpid()), [request], descriptors)
+            socket.send_fds(_forking(os.getpid())[0], [request], descriptors)
         finally:
             os.close(writing)
         code = _exit_code(reading, argv, seconds)
@@ -79,8 +79,13 @@ def run_forked(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdin
         return Ended(code, streams[1].read(), streams[2].read())
 
 
+def forking_process() -> int:
+    """Return the process id of the one that forks for this process."""
+    return _forking(os.getpid())[1].pid
+
+
 @cache
-def _requests(_process: int) -> socket.socket:
+def _forking(_process: int) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
     """Start the process that forks, once for each process of the tests; it ends with it."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
@@ -93,7 +98,7 @@ def _requests(_process: int) -> socket.socket:
         process.wait(PATIENCE)
 
     atexit.register(end)
-    return ours
+    return ours, process
 
 
 def _exit_code(reading: int, argv: Sequence[str], seconds: float) -> int:
