@@ -42,14 +42,22 @@ def check_row_count(count: int) -> None:
 async def finish_all(work: Iterable[Awaitable[object]]) -> None:
     """Wait for all of ``work``, even when some of it fails, so that a repetition finds what is done.
 
+    When this is cancelled, so is what has begun, and nothing else begins.
+
     Raises:
         BaseException: the first failure.
     """
     tasks = list[asyncio.Task[object]]()
-    for each in work:
-        tasks.append(asyncio.ensure_future(each))
-        if len(tasks) % GROUP == 0:
-            await asyncio.sleep(0)
+    try:
+        for each in work:
+            tasks.append(asyncio.ensure_future(each))
+            if len(tasks) % GROUP == 0:
+                await asyncio.sleep(0)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
     for ended in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(ended, BaseException):
             raise ended

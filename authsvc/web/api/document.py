@@ -18,8 +18,8 @@ class ApiDocument:
     _making: asyncio.Task[bytes] | None = field(default=None, init=False)
 
     async def read(self) -> bytes:
-        """Return the document."""
-        if self._making is None:
+        """Return the document; a failure is not remembered."""
+        if self._making is None or (self._making.done() and self._making.exception() is not None):
             # In a thread, because it takes longer than other requests may be delayed.
             self._making = asyncio.create_task(asyncio.to_thread(self.make))
         # Other requests wait for the same task: it goes on when the client of the first one hangs up.

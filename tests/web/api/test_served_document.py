@@ -3,6 +3,8 @@
 import asyncio
 from threading import Event
 
+import pytest
+
 from authsvc.web.api.document import ApiDocument
 
 
@@ -45,3 +47,18 @@ async def test_a_client_that_hangs_up_does_not_end_it() -> None:
     assert await second == b"{}"
     assert first.cancelled()
     assert maker.calls == 1
+
+
+async def test_a_failure_is_not_remembered() -> None:
+    """The next request tries again: a thread may be missing for a moment only."""
+    failures = [RuntimeError("can't start new thread")]
+
+    def make() -> bytes:
+        if failures:
+            raise failures.pop()
+        return b"{}"
+
+    document = ApiDocument(make)
+    with pytest.raises(RuntimeError):
+        await document.read()
+    assert await document.read() == b"{}"
