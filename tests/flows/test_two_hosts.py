@@ -189,7 +189,7 @@ def test_records_of_two_versions(site: Site) -> None:
 
 
 def test_a_fail_over_under_load(site: Site) -> None:
-    """The host of the primary loses it: pulls go on or are told to come again, and nothing acknowledged is lost."""
+    """The host of the primary loses it: pulls go on or are told to come again, and what the standby had is there."""
     license_id, account = new_license(site.second)
     _, revoked = new_license(site.second)
     site.second.authsvc("license", "revoke", json.loads(revoked.password)["license"]["id"])
