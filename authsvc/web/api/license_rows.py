@@ -36,7 +36,7 @@ from authsvc.web.api.schemas import Day, Email, Line, Slug
 from authsvc.web.row_deadline import end_in_time
 
 MAX_ROWS = 100
-"""Most rows of one request: each needs two operations of the key service, which limits them per worker."""
+"""Most rows of one request: a new license needs an operation of the key service, which limits them per worker."""
 
 
 @frozen
