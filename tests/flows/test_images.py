@@ -27,11 +27,12 @@ def app(stack: Stack) -> str:
 
 
 def listed(stack: Stack, app: str, *tags: str) -> dict[str, Any]:
-    """Return the images of an app by tag, as soon as the list has all of these tags."""
+    """Return the images of an app by tag, as soon as the list has all of these tags, and knows all about them."""
 
     def look() -> dict[str, Any]:
         found = {one["tag"]: one for one in stack.json("image", "list", "--app", app)}
-        return found if set(tags) <= set(found) else {}
+        known = {tag for tag, one in found.items() if one["kind"] is not None and one["signed"] is not None}
+        return found if set(tags) <= known else {}
 
     return until(look, f"the tags {tags} are listed")
 
