@@ -117,8 +117,9 @@ class Holder:
 
     @property
     def _storage(self) -> tuple[str, ...]:
-        # Without mounts, so that it works inside of any container.
-        return ("--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run", "--storage-driver", "vfs")
+        # Without mounts, so that it works inside of any container. Podman wants at most 50 characters for what runs.
+        running = self.engine.folder / f"run-{self.folder.name}"
+        return ("--root", f"{self.folder}/root", "--runroot", str(running), "--storage-driver", "vfs")
 
 
 CLIENTS: dict[str, Callable[[Holder, str], Ran]] = {
