@@ -31,7 +31,7 @@ def test_it_says_what_the_script_says(tmp_path: Path, arguments: tuple[str, ...]
     ran = run(*COMMAND, *arguments, environ=ENVIRON, cwd=tmp_path)
     ended = run_forked((*COMMAND, *arguments), ENVIRON, tmp_path, b"", 60)
 
-    assert (ran.code, ran.out, ran.err) == (ended.code, ended.out.decode(), ended.err.decode())
+    assert (ran.code, ran.out, ran.err) == (ended.returncode, ended.stdout.decode(), ended.stderr.decode())
     assert ran.said
 
 
@@ -43,7 +43,7 @@ def test_it_reads_standard_input_and_its_own_environment(tmp_path: Path, stdin: 
     ran = run(*COMMAND, *arguments, environ=environ, cwd=tmp_path, stdin=stdin)
     ended = run_forked((*COMMAND, *arguments), environ, tmp_path, stdin, 60)
 
-    assert (ran.code, ran.err) == (ended.code, ended.err.decode())
+    assert (ran.code, ran.err) == (ended.returncode, ended.stderr.decode())
     assert "elsewhere" in ran.err
 
 

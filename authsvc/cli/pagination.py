@@ -163,26 +163,30 @@ def print_list(
                 printed.end()
                 return cursor
 
-    try:
-        following = run(data_dir, use, deadline=None)
-    except BrokenPipeError:
-        discard_output()
-        return
-    if following is not None:
-        print_next(rest.format(following))
+    _print_all(lambda: run(data_dir, use, deadline=None), rest)
 
 
 def print_page(page: "Page[Facts]", table: Table, *, as_json: bool, rest: str) -> None:
     """Print a list that is a single page: a table, or one JSON list; ``rest`` says that there are more items."""
     printed = _JsonList() if as_json else _Lines(table)
-    try:
+
+    def show() -> str | None:
         printed.add(page.items, more=False)
         printed.end()
+        return page.next
+
+    _print_all(show, rest)
+
+
+def _print_all(show: Callable[[], str | None], rest: str) -> None:
+    """Print a list by ``show``, which returns the cursor of further items; a reader may close the pipe."""
+    try:
+        following = show()
     except BrokenPipeError:
         discard_output()
         return
-    if page.next is not None:
-        print_next(rest.format(page.next))
+    if following is not None:
+        print_next(rest.format(following))
 
 
 def page_of(page: "Page[T]", facts: Callable[[T], Facts]) -> "Page[Facts]":

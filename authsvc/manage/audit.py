@@ -147,7 +147,7 @@ class Audit:
 
         Raises:
             InputRefused: a time, an event or a subject is not acceptable.
-            NotFound: there is no actor or subject with the given name.
+            NotFound: no actor or subject has the given name.
         """
         return await self._filter(actor, wanted, now)
 
@@ -333,8 +333,8 @@ class Audit:
         cursor = parse_cursor(after)
         if filter_.newest and (not cursor or position_of(filter_.newest) < position_of(cursor)):
             cursor = filter_.newest
-        streams = () if filter_.wants_unproven_only else (True,)
-        streams = (*streams, False) if unproven else (True,)
+        both = (False,) if filter_.wants_unproven_only else (True, False)
+        streams = both if unproven else (True,)
         parts = [
             await self._backwards(filter_, cursor, limit, MAX_EXAMINED // len(streams), proven=proven)
             for proven in streams

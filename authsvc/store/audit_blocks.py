@@ -1,7 +1,7 @@
 """The Bloom filters of the audit's blocks in Redis: a stream with a filter for each block (ADR-0036).
 
-The id of a filter is that of the block's last entry; the block begins behind the one before. So the blocks follow each
-other without a gap, whoever wrote the entries, and entries behind the last block belong to none yet. A filter counts
+A filter has the id of its block's last entry, and each block begins where the previous one ends. So the blocks are
+contiguous no matter who wrote the entries, and the entries after the last block have no filter yet. A filter is used
 only while the last entry of its block is in the audit.
 """
 
@@ -155,8 +155,8 @@ class BlockRange:
         start: cursor to begin after, in the direction of the reading; empty for the end of the stream.
         stop: the last id to examine; empty for the other end of the stream.
         examined: number of filters that were examined.
-        is_ruled_out: whether there is no such entry up to ``start``, and the search goes on there.
-        at_end: whether there is no such entry in this direction at all.
+        is_ruled_out: whether no entry up to ``start`` can match, so that the search continues there.
+        at_end: whether no further entry in this direction can match.
     """
 
     start: str

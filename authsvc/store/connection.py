@@ -104,13 +104,7 @@ class Connection:
             StoreRefused: Redis refused the command.
         """
         try:
-            reply = await self._guarded(lambda: self._attempt(command))
-        except StoreRefused as refused:
-            self.refused = refused.detail
-            raise
-        else:
-            self.refused = None
-            return reply
+            return await self._noted(self._guarded(lambda: self._attempt(command)))
         finally:
             if inspect.iscoroutine(command):
                 command.close()  # it was not awaited if the breaker is open
@@ -122,13 +116,17 @@ class Connection:
             StoreUnavailable: as :meth:`run`.
             StoreRefused: as :meth:`run`.
         """
+        return await self._noted(self._writes.run(call))
+
+    async def _noted(self, reply: Awaitable[Any]) -> Any:
+        """Return the reply to a write, and note whether Redis refused it."""
         try:
-            reply = await self._writes.run(call)
+            found = await reply
         except StoreRefused as refused:
             self.refused = refused.detail
             raise
         self.refused = None
-        return reply
+        return found
 
     async def _run_scripts(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Return for each script its reply, or its error."""

@@ -1,5 +1,6 @@
 """The names of all keys, in one place. User text never stands in a key raw: slugs and ids have an ASCII grammar
-without ``:`` or glob characters, and an address is hashed (threat 15)."""  # noqa: D205, D209
+without ``:`` or glob characters, and an address is hashed (threat 15).
+"""  # noqa: D205
 
 import hashlib
 
@@ -57,7 +58,8 @@ LEAVES = f"{PREFIX}leaves"
 """Number of the newest leaf of all indexes."""
 
 IMAGES_CHANGED = f"{PREFIX}images:changed"
-"""Set of changed images to be read: ``REPOSITORY:TAG``; for all tags of it, ``REPOSITORY@DIGEST`` or ``REPOSITORY``."""
+"""Set of pushed or deleted images that are not read from the registry yet: ``REPOSITORY:TAG``, ``REPOSITORY@DIGEST``
+for all tags of a digest, or ``REPOSITORY`` for all of its tags."""
 
 IMAGES_TAKEN = f"{PREFIX}images:taken"
 """Set of those that are being read; after a crash they are read again."""
@@ -77,14 +79,11 @@ MIGRATION = f"{PREFIX}migration:indexes"
 MIGRATION_LEASE = f"{PREFIX}migration:lease"
 """Which worker makes the current pass, for some seconds."""
 
-
 WEBHOOKS = f"{PREFIX}webhooks"
 """Sorted set of all webhooks, each as team and id with a slash between them, by Unix time of making."""
 
-
 WEBHOOK_ENDINGS = f"{PREFIX}webhook-endings"
 """Hash: by app and number of days, up to which entry of the index of ends licenses were reported."""
-
 
 ACTIVITY = f"{PREFIX}activity:"
 """Prefix of every key of the activity (:mod:`authsvc.store.activity_script` makes most of their names)."""

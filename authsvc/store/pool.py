@@ -16,6 +16,7 @@ import asyncio
 import math
 import ssl
 import weakref
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,6 @@ from typing_extensions import override
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """Of files: it differs when one of them does."""
-
-_certificates: dict[tuple[str, ...], tuple[Stamp, RedisSSLContext]] = {}
-"""What was read of certificates and when, by the options of a connection that name them."""
 
 
 class NotConnected(RedisConnectionError):
@@ -99,12 +97,15 @@ def _take_certificates(connection: AbstractConnection) -> None:
     if not isinstance(connection, SSLConnection):
         return
     own = connection.ssl_context
-    options = {name: getattr(own, name) for name in own.__slots__ if name != "context"}
-    key, stamp = tuple(map(str, options.values())), _stamp(own)
-    known = _certificates.get(key)
-    if known is None or known[0] != stamp:
-        known = _certificates[key] = (stamp, RedisSSLContext(**options))
-    connection.ssl_context = known[1]
+    values = ((name, getattr(own, name)) for name in own.__slots__ if name != "context")
+    options = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in values)
+    connection.ssl_context = _certificates(options, _stamp(own))
+
+
+@lru_cache(maxsize=8)
+def _certificates(options: tuple[tuple[str, Any], ...], _as_of: Stamp) -> RedisSSLContext:
+    """Return what connections with these options share, for as long as the files have the same stamp."""
+    return RedisSSLContext(**dict(options))
 
 
 def _stamp(read: RedisSSLContext) -> Stamp:

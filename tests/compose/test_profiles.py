@@ -82,7 +82,7 @@ def test_gc_frees_a_deleted_image_and_keeps_the_rest(shop: Shop) -> None:
 
 
 def sells_again(shop: Shop) -> None:
-    """Wait until a customer pulls: after a collection the registry starts again."""
+    """Wait until a customer pulls: the registry, or Redis, starts again."""
     until(lambda: shop.pull().code == 0, "a customer pulls again")
 
 
@@ -241,7 +241,7 @@ def test_a_failover_under_pulls(shop: Shop) -> None:
     follows = ("exec", "-T", "redis", "grep", "-q", "^replicaof ", "/data/redis.conf")
     until(lambda: watched.compose(*follows, check=False).code == 0, "the old primary follows")
     watched.compose("restart", "sentinel-1", "sentinel-2", "sentinel-3", "redis", "redis-replica", "authsvc")
-    until(lambda: shop.pull().code == 0, "a pull")
+    sells_again(shop)
     assert "afterwards" in watched.authsvc("team", "list")
     shop.still_sells()
 

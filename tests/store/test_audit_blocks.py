@@ -1,7 +1,6 @@
 """Blocks of the audit that are passed over: on a real Redis, whatever was written, trimmed or replaced meanwhile."""
 
 import json
-from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
@@ -18,17 +17,9 @@ from authsvc.store import keys
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.connection import Connection
 from tests.support.audit_stream import forget
-from tests.support.redis_server import connected
 
 ACTORS = [f"a{number:02}" for number in range(30)]
 TEAMS = ("acme", "globex", "")
-
-
-@pytest.fixture
-async def connection() -> AsyncIterator[Connection]:
-    """Yield a connection to an empty server of this test's own."""
-    async with connected("--appendfsync", "no") as opened:
-        yield opened
 
 
 @define

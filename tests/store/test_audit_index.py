@@ -1,7 +1,7 @@
 """The audit of one team: found by its index whatever others have written, and complete whoever wrote it."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from random import Random
 
@@ -18,19 +18,11 @@ from authsvc.store.connection import Connection
 from authsvc.store.transaction import Transaction
 from tests.support.audit_stream import forget
 from tests.support.builders import NOW
-from tests.support.redis_server import connected
 
 TEAMS = ("acme", "globex", "initech")
 
 OLDER = f"{ADD_TO_STREAM} add_to_stream(KEYS[1], KEYS[2], {{'entry', ARGV[1]}})"
 """What a version without indexes does."""
-
-
-@pytest.fixture
-async def connection() -> AsyncIterator[Connection]:
-    """Yield a connection to an empty server of this test's own."""
-    async with connected("--appendfsync", "no") as opened:
-        yield opened
 
 
 @define

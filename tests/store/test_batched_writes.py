@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,17 +11,10 @@ from authsvc.store.batched_writes import MAX_SCRIPTS, ScriptCall
 from authsvc.store.connection import Connection
 from authsvc.store.transaction import Transaction
 from tests.support.builders import NOW
-from tests.support.redis_server import connected, redis_server
+from tests.support.redis_server import redis_server
 
 ADD = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 REFUSE = "return redis.error_reply('WRONGTYPE of nothing')"
-
-
-@pytest.fixture
-async def connection() -> AsyncIterator[Connection]:
-    """Yield a connection to an empty server of this test's own."""
-    async with connected("--appendfsync", "no") as opened:
-        yield opened
 
 
 async def connections(connection: Connection) -> int:

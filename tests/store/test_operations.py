@@ -1,7 +1,5 @@
 """Marks of operations: what is known of one that was carried out, also by an older version."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from authsvc.audit.entry import Entry
@@ -11,17 +9,9 @@ from authsvc.store.connection import Connection
 from authsvc.store.operations import RedisOperations
 from authsvc.store.transaction import Transaction
 from tests.support.builders import NOW
-from tests.support.redis_server import connected
 
 DAY = 24 * 3600
 """Seconds for which a repeat gets the first result."""
-
-
-@pytest.fixture
-async def connection() -> AsyncIterator[Connection]:
-    """Yield a connection to an empty server of this test's own."""
-    async with connected("--appendfsync", "no") as opened:
-        yield opened
 
 
 def change(request_hash: str = "", result: str | None = "made") -> Transaction:

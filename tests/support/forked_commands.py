@@ -27,8 +27,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from attrs import frozen
-
 import authsvc
 from authsvc.cli.main import main
 from tests.support.waiting import PATIENCE
@@ -41,21 +39,14 @@ PROGRAM = "authsvc"
 MAX_REQUEST = 1 << 20
 
 
-@frozen
-class Ended:
-    """What a command wrote, and its exit code."""
-
-    code: int
-    out: bytes
-    err: bytes
-
-
 def can_fork(environ: Mapping[str, str]) -> bool:
     """Whether a command with this environment finds in a forked process what it finds in a new one."""
     return environ.get("LANG") == LOCALE and not any(name.startswith(("LC_", "PYTHON")) for name in environ)
 
 
-def run_forked(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdin: bytes, seconds: float) -> Ended:
+def run_forked(
+    argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdin: bytes, seconds: float
+) -> "subprocess.CompletedProcess[bytes]":
     """Run a command to its end.
 
     Raises:
@@ -76,7 +67,7 @@ def run_forked(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdin
         code = _exit_code(reading, argv, seconds)
         for stream in streams[1:]:
             stream.seek(0)
-        return Ended(code, streams[1].read(), streams[2].read())
+        return subprocess.CompletedProcess([*argv], code, streams[1].read(), streams[2].read())
 
 
 def forking_process() -> int:

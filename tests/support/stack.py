@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from attrs import Factory, define, field, frozen
 
@@ -45,6 +45,13 @@ class Ran:
         """Everything it printed."""
         return self.out + self.err
 
+    @classmethod
+    def of(cls, done: "subprocess.CompletedProcess[bytes]", *, check: bool) -> Self:
+        """Return what a command said that has ended, with exit code 0 if that is checked."""
+        ran = cls(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        assert not check or ran.code == 0, (done.args, ran)
+        return ran
+
 
 def run(
     *argv: str,
@@ -57,16 +64,18 @@ def run(
     """Run a command to its end."""
     done = subprocess.run(
         argv,
-        input=stdin if isinstance(stdin, bytes) else stdin.encode(),
+        input=_as_bytes(stdin),
         capture_output=True,
         cwd=cwd,
         env=dict(environ),
         timeout=seconds,
         check=False,
     )
-    ran = Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
-    assert not check or ran.code == 0, (argv, ran)
-    return ran
+    return Ran.of(done, check=check)
+
+
+def _as_bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
 
 
 @contextmanager
@@ -173,11 +182,8 @@ class Stack:
         """Run one command against this installation."""
         environ = {**self.environ, "AUTHSVC_DATA_DIR": str(self.data_dir)}
         if self.command == COMMAND and can_fork(environ):
-            given = stdin if isinstance(stdin, bytes) else stdin.encode()
-            ended = run_forked((*COMMAND, *arguments), environ, self.folder, given, PATIENCE)
-            ran = Ran(ended.code, ended.out.decode(errors="replace"), ended.err.decode(errors="replace"))
-            assert not check or ran.code == 0, (arguments, ran)
-            return ran
+            done = run_forked((*COMMAND, *arguments), environ, self.folder, _as_bytes(stdin), PATIENCE)
+            return Ran.of(done, check=check)
         return run(*self.command, *arguments, environ=environ, cwd=self.folder, stdin=stdin, check=check)
 
     def json(self, *arguments: str, stdin: str = "") -> Any:
