@@ -1,6 +1,7 @@
 """The credential helper, called as docker calls it."""
 
 import json
+import math
 import os
 import resource
 import subprocess
@@ -326,8 +327,9 @@ def test_the_helper_starts_fast(
 ) -> None:
     """An answer, signature checked, takes at most three times as long as a bare Python that does nothing.
 
-    Processor time, the least of 25 each: what else runs on the machine then says little. Python keeps nothing compiled
-    of what it imports from an archive, so the zipapp takes longer: 4.6 to 5.2 times were measured.
+    Processor time, the least of 25 each, and of up to 200 on a machine whose other work disturbs the first: it only
+    adds. Python keeps nothing compiled of what it imports from an archive, so the zipapp takes longer: 4.6 to 5.2 times
+    were measured.
     """
     helper: tuple[str, ...] = (str(BIN / "docker-credential-authsvc"),)
     if form == "zipapp":
@@ -342,7 +344,10 @@ def test_the_helper_starts_fast(
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    pairs = [(seconds(str(BIN / "python3"), "-c", "pass"), seconds(*helper, "get")) for _ in range(25)]
-    bare, answer = (min(column) for column in zip(*pairs, strict=True))
-
-    assert answer <= limit * bare, (answer, bare)
+    bare = answer = math.inf
+    for pair in range(200):
+        bare = min(bare, seconds(str(BIN / "python3"), "-c", "pass"))
+        answer = min(answer, seconds(*helper, "get"))
+        if pair >= 24 and answer <= limit * bare:
+            return
+    pytest.fail(f"{answer} s, and {bare} s for a bare Python")

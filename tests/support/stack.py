@@ -165,6 +165,12 @@ class Stack:
 
         return until(printed, "authsvc up says ready")
 
+    def await_workers(self) -> None:
+        """Wait until all of several workers are registered: the stack is ready as soon as one of them is."""
+        wanted = int(self.options[self.options.index("--workers") + 1]) if "--workers" in self.options else 1
+        if wanted > 1:
+            until(lambda: len(self.json("keys", "show")["workers"]) >= wanted, f"{wanted} workers are registered")
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         assert self.process is not None
@@ -224,6 +230,7 @@ def running_stack(*, options: tuple[str, ...] = ("--workers", "1"), **settings: 
         stack = Stack(folder, settings={"AUTHSVC_REDIS_DEADLINE": PATIENT, **given}, options=options)
         try:
             stack.start()
+            stack.await_workers()
             yield stack
         finally:
             if stack.process is not None:
