@@ -3,9 +3,10 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from attrs import evolve, frozen
@@ -24,6 +25,7 @@ from authsvc.throttle import Admission, Attempt
 from authsvc.wiring.management import Management, management
 from tests.bench.flood import Guess
 from tests.bench.load import Target, basic
+from tests.bench.runtime_environment import make_runtime_environment
 from tests.support.processes import children_of, workers_of
 from tests.support.stack import PASSWORD, Stack, running_stack
 
@@ -59,8 +61,13 @@ class Credentials:
 
 @contextmanager
 def installation(worker_core: int | None, other_core: int | None) -> Iterator[Stack]:
-    """Run a stack whose worker has ``worker_core`` for itself; everything else runs on ``other_core``."""
-    with running_stack(options=("--workers", "1")) as stack:
+    """Run a stack with the packages of an installation; its worker has ``worker_core`` for itself.
+
+    Everything else runs on ``other_core``.
+    """
+    with ExitStack() as running:
+        environment = running.enter_context(TemporaryDirectory(prefix="asv-env-"))
+        stack = running.enter_context(running_stack(make_runtime_environment(Path(environment))))
         if worker_core is not None and other_core is not None:
             for name in ("redis", "registry", "nginx", "serve"):
                 for process in (stack.pid(name), *children_of(stack.pid(name))):

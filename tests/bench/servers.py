@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -37,7 +36,7 @@ def further_server(
     environ = {**serve_environment(Layout(stack.data_dir), stack.environ), **own}
     log = stack.folder / f"{name}.log"
     command = (
-        *(sys.executable, "-m", "authsvc", "serve", "--workers", str(len(cores))),
+        *(*stack.command, "serve", "--workers", str(len(cores))),
         *("--edge", f"127.0.0.1:{edge}", "--inside", f"127.0.0.1:{inside}"),
     )
     with log.open("w", encoding="utf-8") as file:

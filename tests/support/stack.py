@@ -223,11 +223,13 @@ def short_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running_stack(*, options: tuple[str, ...] = ("--workers", "1"), **settings: str) -> Iterator[Stack]:
+def running_stack(
+    command: tuple[str, ...] = COMMAND, /, *, options: tuple[str, ...] = ("--workers", "1"), **settings: str
+) -> Iterator[Stack]:
     """Yield a running stack that is patient with Redis; ``settings`` are named without their ``AUTHSVC_``."""
     with short_folder() as folder:
         given = {f"AUTHSVC_{name}": value for name, value in settings.items()}
-        stack = Stack(folder, settings={"AUTHSVC_REDIS_DEADLINE": PATIENT, **given}, options=options)
+        stack = Stack(folder, settings={"AUTHSVC_REDIS_DEADLINE": PATIENT, **given}, command=command, options=options)
         try:
             stack.start()
             stack.await_workers()
