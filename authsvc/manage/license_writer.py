@@ -62,7 +62,7 @@ def document_of(license_: License, token: str) -> LicenseDocument:
         registry_token=token,
         not_before=render_instant(license_.not_before) if license_.not_before else None,
         repositories=license_.repositories,
-        fields=license_.fields,
+        fields=dict(license_.fields),
         contact=license_.contact,
     )
     try:

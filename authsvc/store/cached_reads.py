@@ -54,7 +54,7 @@ class RecordReads:
         try:
             raws = await self.connection.get_all(*names)
             found = [
-                None if raw is None else cache.decoded(name, raw) or self.codec.decode(raw, kind)
+                None if raw is None else cache.decoded(name, raw) or self.codec.decode_once(raw, kind)
                 for name, raw, kind in zip(names, raws, kinds, strict=True)
             ]
             cache.store(reading, raws, found)

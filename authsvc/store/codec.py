@@ -37,10 +37,10 @@ class Codec:
         """Register our two special types, aware datetimes and secrets, with cattrs; ``kept`` records stay decoded."""
         self._converter = cattrs.Converter(omit_if_default=True)
         self._converter.register_unstructure_hook(datetime, lambda at: at.astimezone(UTC).isoformat())
-        self._converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
+        self._converter.register_structure_hook(datetime, lambda text, _: _instant(text))
         self._converter.register_unstructure_hook(Secret, Secret.reveal)
         self._converter.register_structure_hook(Secret, lambda text, _: Secret(text))
-        self._decode_kept = lru_cache(kept)(self._decode)
+        self._decode_kept = lru_cache(kept)(self.decode_once)
 
     def encode(self, record: object) -> bytes:
         """Return ``record`` as JSON."""
@@ -68,7 +68,12 @@ class Codec:
         record: T = self._decode_kept(raw, cast("Hashable", kind))
         return record
 
-    def _decode(self, raw: bytes, kind: type[T]) -> T:
+    def decode_once(self, raw: bytes, kind: type[T]) -> T:
+        """Return the record in ``raw`` like :meth:`decode`, for a caller that caches it.
+
+        Raises:
+            StoreUnavailable: it was written by a newer authsvc, or is damaged.
+        """
         try:
             fields: dict[str, Any] = json.loads(raw)
             version = fields.pop("v")
@@ -89,6 +94,12 @@ class Codec:
             StoreUnavailable: it was written by a newer authsvc, or is damaged.
         """
         return None if raw is None else self.decode(raw, kind)
+
+
+@lru_cache(256)
+def _instant(text: str) -> datetime:
+    """Return the instant: the same object for the same end of many licenses, of which thousands are cached."""
+    return datetime.fromisoformat(text)
 
 
 def decode_instant(raw: bytes) -> datetime:

@@ -11,9 +11,9 @@ Rule 3: while the store is unavailable, a record that is no longer current is us
 Rule 4: the absence of a record is never cached.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from math import inf
 from typing import Any
 
 from attrs import define, field, frozen
@@ -23,6 +23,12 @@ CURRENT_FOR = 2.0
 
 BELIEVED_FOR = 60.0
 """Seconds after Redis' last answer for which a record is used while the store is unavailable."""
+
+SAME_TIME = 0.05
+"""Reads that begin within so many seconds count as begun when the first of them did: they store one time for all."""
+
+MOST_LOOKS = 32
+"""Most records that are looked at for a place: so long another request may wait."""
 
 
 @define(eq=False)
@@ -36,16 +42,33 @@ class TrackedPeriod:
     proven_at: float
 
 
-@define(eq=False)
-class _CachedRecord:
-    record: object
-    digest: bytes
-    read_at: float
+@frozen(eq=False)
+class _ReadTime:
+    """When records were read: not before ``began``, and in which period, or None."""
+
+    began: float
     period: TrackedPeriod | None
 
     @property
     def verified_at(self) -> float:
-        return self.read_at if self.period is None else max(self.read_at, self.period.proven_at)
+        return self.began if self.period is None else max(self.began, self.period.proven_at)
+
+
+@define(eq=False, weakref_slot=False)
+class _CachedRecord:
+    """A record; many are cached, so what several have in common is stored once.
+
+    Attributes:
+        record: decoded.
+        digest: of its stored bytes.
+        read: when it was read.
+        used: whether it was used since the last look at whether it may be dropped.
+    """
+
+    record: object
+    digest: bytes
+    read: _ReadTime
+    used: bool = False
 
 
 @define(eq=False)
@@ -63,20 +86,22 @@ class PendingRead:
 
     Attributes:
         keys: of the records.
-        began: when it was sent.
-        period: in which it was sent, or None.
+        time: when it was sent.
         flights: the reads of each key at that moment.
     """
 
     keys: Sequence[str]
-    began: float
-    period: TrackedPeriod | None
+    time: _ReadTime
     flights: Sequence[_Flight]
 
 
 @define(eq=False)
 class RecordCache:
     """Caches the records that were used last.
+
+    When it is full, their places are looked at in turn (the CLOCK algorithm): a record that was used since the last
+    look stays for another turn, and the first other one is dropped. A record that was removed leaves its place until
+    that is looked at. If it is read again meanwhile it has two, and may be dropped at the first.
 
     Attributes:
         most: records that are kept.
@@ -90,7 +115,10 @@ class RecordCache:
     hits: int = field(default=0, init=False)
     misses: int = field(default=0, init=False)
     _period: TrackedPeriod | None = field(default=None, init=False)
-    _entries: OrderedDict[str, _CachedRecord] = field(factory=OrderedDict, init=False, repr=False)
+    _read_time: _ReadTime = field(factory=lambda: _ReadTime(-inf, None), init=False)
+    _entries: dict[str, _CachedRecord] = field(factory=dict, init=False, repr=False)
+    _places: list[str] = field(factory=list, init=False, repr=False)
+    _hand: int = field(default=0, init=False)
     _flights: dict[str, _Flight] = field(factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -117,11 +145,10 @@ class RecordCache:
         found: list[object] = []
         for key in keys:
             entry = self._entries.get(key)
-            if entry is None or entry.period is not self._period:
+            if entry is None or entry.read.period is not self._period:
                 return None
+            entry.used = True
             found.append(entry.record)
-        for key in keys:
-            self._entries.move_to_end(key)
         return found
 
     def _counted(self, found: list[object] | None) -> list[object] | None:
@@ -134,7 +161,7 @@ class RecordCache:
     def recent(self, key: str) -> object | None:
         """Return the record that Redis had at ``key`` within the last minute, as far as it is known, or None."""
         entry = self._entries.get(key)
-        if entry is None or self.monotonic() - entry.verified_at >= BELIEVED_FOR:
+        if entry is None or self.monotonic() - entry.read.verified_at >= BELIEVED_FOR:
             return None
         return entry.record
 
@@ -148,11 +175,14 @@ class RecordCache:
         flights = [self._flights.setdefault(key, _Flight()) for key in keys]
         for flight in flights:
             flight.reads += 1
-        return PendingRead(keys, self.monotonic(), self._period, flights)
+        now = self.monotonic()
+        if now - self._read_time.began > SAME_TIME or self._read_time.period is not self._period:
+            self._read_time = _ReadTime(now, self._period)
+        return PendingRead(keys, self._read_time, flights)
 
     def store(self, reading: PendingRead, raws: Sequence[bytes | None], records: Sequence[object | None]) -> None:
         """Cache the result of a read, unless a change was reported meanwhile or another read has a different result."""
-        period = reading.period if reading.period is self._period else None
+        time = reading.time if reading.time.period is self._period else _ReadTime(reading.time.began, None)
         for key, flight, raw, record in zip(reading.keys, reading.flights, raws, records, strict=True):
             if self._flights.get(key) is not flight:
                 continue
@@ -165,12 +195,11 @@ class RecordCache:
                 self._entries.pop(key, None)
                 continue
             known = self._entries.get(key)
-            if period is None and known is not None and known.period is not None and known.period is self._period:
+            if known is None:
+                self._take_place(key)
+            elif time.period is None and known.read.period is not None and known.read.period is self._period:
                 continue  # the cached record is newer
-            self._entries[key] = _CachedRecord(record, _digest(raw), reading.began, period)
-            self._entries.move_to_end(key)
-        while len(self._entries) > self.most:
-            self._entries.popitem(last=False)
+            self._entries[key] = _CachedRecord(record, _digest(raw), time, used=known is not None)
 
     def end(self, reading: PendingRead) -> None:
         """Register the end of a read."""
@@ -183,6 +212,8 @@ class RecordCache:
         """Drop the records at ``keys``, which were changed, and reads of them in flight; None for all records."""
         if keys is None:
             self._entries.clear()
+            self._places.clear()
+            self._hand = 0
             self._flights.clear()
             return
         for key in keys:
@@ -198,11 +229,29 @@ class RecordCache:
         if self._period is period:
             self._period = None
 
+    def _take_place(self, key: str) -> None:
+        """Give a new record a place: another one, or that of a record which is dropped or was removed before."""
+        if len(self._places) < self.most:
+            self._places.append(key)
+            return
+        for _ in range(MOST_LOOKS):
+            entry = self._entries.get(self._places[self._hand])
+            if entry is None or not entry.used:
+                break
+            entry.used = False
+            self._hand = (self._hand + 1) % self.most
+        self._entries.pop(self._places[self._hand], None)
+        self._places[self._hand] = key
+        self._hand = (self._hand + 1) % self.most
+
     def _forget(self, key: str) -> None:
         self._entries.pop(key, None)
         self._flights.pop(key, None)
 
 
 def _digest(raw: bytes) -> bytes:
-    """Return what stands for stored bytes: they are longer than the decoded record's own texts."""
-    return blake2b(raw, digest_size=16).digest()
+    """Return what stands for stored bytes: they are longer than the decoded record's own texts.
+
+    With 15 bytes Python's object takes 48, and with one more 64.
+    """
+    return blake2b(raw, digest_size=15).digest()

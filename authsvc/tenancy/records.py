@@ -2,6 +2,7 @@
 
 import enum
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from sys import intern
@@ -136,9 +137,20 @@ def rotated(
     return newest, evolve(old[0], ends_at=ends_at)
 
 
-def _as_json(fields: dict[str, Any]) -> str:
+def _as_json(fields: Mapping[str, Any]) -> str:
     """Return custom fields in comparable form: 1, 1.0 and true are equal in Python, but not in a license file."""
     return json.dumps(fields, sort_keys=True)
+
+
+def _same_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _first_of_same_text(json.dumps(fields))
+
+
+@lru_cache(maxsize=1024)
+def _first_of_same_text(fields: str) -> Mapping[str, Any]:
+    """Return the custom fields in their order: those of one text are one object, which nobody may change."""
+    found: dict[str, Any] = json.loads(fields)
+    return found
 
 
 def _interned(text: str | None) -> str | None:
@@ -192,7 +204,7 @@ class License:
     tokens: tuple[TokenDigest, ...]
     not_before: datetime | None = None
     repositories: tuple[str, ...] | None = field(default=None, converter=_same_patterns)
-    fields: dict[str, Any] = field(factory=dict, hash=False, eq=_as_json)
+    fields: Mapping[str, Any] = field(factory=dict, hash=False, eq=_as_json, converter=_same_fields)
     contact: str | None = field(default=None, converter=_interned)
     reference: str | None = None
     revoked_at: datetime | None = None

@@ -85,3 +85,12 @@ def test_unknown_fields_make_no_other_record() -> None:
     codec, license_ = Codec(), make_license()
 
     assert license_ == codec.decode(with_fields(codec.encode(license_), later="x"), License)
+
+
+def test_one_end_of_many_licenses_is_one_object() -> None:
+    """A worker caches thousands of licenses that end on the same day."""
+    codec = Codec()
+    one, other = (codec.decode(codec.encode(make_license(name, expires_at=NOW)), License) for name in ("one", "other"))
+
+    assert one.expires_at == NOW
+    assert one.expires_at is other.expires_at

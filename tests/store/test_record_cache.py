@@ -1,8 +1,19 @@
 """The cache of records: what it answers, for how long, and what it never keeps."""
 
-from attrs import define, field
+from collections.abc import Sequence
 
-from authsvc.store.record_cache import BELIEVED_FOR, CURRENT_FOR, RecordCache, TrackedPeriod
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authsvc.store.record_cache import (
+    BELIEVED_FOR,
+    CURRENT_FOR,
+    MOST_LOOKS,
+    SAME_TIME,
+    RecordCache,
+    TrackedPeriod,
+)
 
 
 @define
@@ -192,6 +203,22 @@ def test_without_tracking_a_read_is_believed_from_when_it_was_sent() -> None:
     assert desk.cache.recent("a") is None
 
 
+def test_reads_of_the_same_time_are_believed_from_the_first_one() -> None:
+    """They store one time, which is no later than any of them; a read after that has its own."""
+    desk = Desk()
+    desk.cache.end_period(desk.period)
+    desk.read("a", "1")
+    desk.clock.now += SAME_TIME
+    desk.read("b", "2")
+    desk.clock.now += 0.001
+    desk.read("c", "3")
+
+    desk.clock.now = 1000 + BELIEVED_FOR - 0.001
+    assert ["1", "2", "3"] == [desk.cache.recent(key) for key in "abc"]
+    desk.clock.now += 0.001
+    assert [None, None, "3"] == [desk.cache.recent(key) for key in "abc"]
+
+
 def test_two_answers_at_one_time_that_differ() -> None:
     """Without reports it cannot be told which one is newer: a revocation that was seen is not overwritten."""
     desk = Desk()
@@ -227,6 +254,41 @@ def test_the_least_recently_used_go_first() -> None:
     assert len(desk.cache) == 3
     assert desk.current("b") is None
     assert ["a", "c", "d"] == desk.current("a", "c", "d")
+
+
+def test_room_among_records_that_are_all_used() -> None:
+    """Only some of them are looked at; one is dropped."""
+    desk = Desk()
+    for number in range(100):
+        desk.read(str(number), "old")
+        assert ["old"] == desk.current(str(number))
+    desk.read("new", "new")
+
+    assert (100, ["new"]) == (len(desk.cache), desk.current("new"))
+    assert [entry.used for entry in desk.cache._entries.values()].count(False) == MOST_LOOKS
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["read", "change", "use", "remove"]), st.sampled_from("abcdef")), max_size=60),
+    st.integers(1, 4),
+)
+def test_bounded_and_current_whatever_happens(steps: Sequence[tuple[str, str]], most: int) -> None:
+    """No more records than allowed; what is answered is what the store has, and what was just read is answered."""
+    desk = Desk(most=most)
+    stored = dict.fromkeys("abcdef", "0")
+    for number, (step, key) in enumerate(steps):
+        if step == "read":
+            desk.read(key, stored[key])
+            assert [stored[key]] == desk.current(key)
+        elif step == "change":
+            stored[key] = str(number)
+            desk.cache.invalidate([key])
+            assert desk.current(key) is None
+        elif step == "remove":
+            desk.read(key, None)
+            assert desk.current(key) is None
+        assert desk.current(key) in (None, [stored[key]])
+        assert len(desk.cache) <= len(desk.cache._places) <= most
 
 
 def test_a_read_that_fails_leaves_nothing_behind() -> None:

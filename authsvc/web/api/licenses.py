@@ -204,7 +204,7 @@ def license_view(license_: License, app: App, call: AnyCall) -> LicenseView:
         expires_at=license_.expires_at,
         registry=license_.registry,
         repositories=license_.repositories,
-        fields=license_.fields,
+        fields=dict(license_.fields),
         contact=license_.contact,
         reference=license_.reference,
         revoked_at=license_.revoked_at,
