@@ -10,9 +10,11 @@ MOST_GUESSES = 60
 
 
 def signs_in(stack: Stack, account: Account, forwarded: str) -> int:
-    """Ask for a token, with a word on who asks, and return the status."""
+    """Ask for a token, with a word on who asks, and return the status once the log has the request."""
     headers = {**basic(account), "X-Forwarded-For": forwarded}
-    return ask(stack.port, "GET", f"/auth/token?{urlencode({'service': stack.name})}", headers=headers).status
+    reply = ask(stack.port, "GET", f"/auth/token?{urlencode({'service': stack.name})}", headers=headers)
+    stack.event_of(reply.headers["x-request-id"])
+    return reply.status
 
 
 def guess(member: Account, number: int) -> Account:

@@ -230,7 +230,7 @@ def test_lists(crm: Crm) -> None:
 
 def test_changing_what_was_read(crm: Crm) -> None:
     """The change is made, and refused when it is repeated with the tag of before."""
-    crm.ask("POST", "/licenses", {"app": "myapp", "customer": "Acme Corp", "reference": "order-1001", "expires": "9d"})
+    crm.ask("POST", "/licenses", {"app": "myapp", "customer": "Acme Corp", "reference": "order-1001", "expires": "90d"})
     commands, again = blocks("Changing only what you have read")
     assert crm.gets(commands)["fields"]["seats"] == 50
     stale = crm.types(commands.splitlines()[1].replace("50", "60"))

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.support.load import meanwhile
 from tests.support.oci import MANIFEST, Image
 from tests.support.processes import workers_of
 from tests.support.recorded_activity import downloaded, history, inside_port, metric, recorded, redis_url
-from tests.support.registry_client import Client
+from tests.support.registry_client import Client, TokenRefused
 from tests.support.registry_events import Record, disordered, notification, random_events, split_at_random
 from tests.support.skopeo import Skopeo
 from tests.support.stack import IMPATIENT, Stack, running_stack
@@ -32,6 +32,21 @@ from tests.support.waiting import until
 IMAGE = Image(b"what is recorded")
 EVENTS, NOTIFICATIONS = "authsvc_registry_events_total", "authsvc_registry_notifications_total"
 PULL, PUSH = ActivityKind.PULL, ActivityKind.PUSH
+
+
+def answered(action: Callable[[], object]) -> None:
+    """Do something that takes tokens, again while a worker has not yet noticed that Redis is back."""
+
+    def is_done() -> bool:
+        try:
+            action()
+        except TokenRefused as refused:
+            if refused.reply.status != 503:
+                raise
+            return False
+        return True
+
+    until(is_done, "every worker issues tokens")
 
 
 @frozen
@@ -52,7 +67,8 @@ class Shop:
         """Return a new app with an image under ``APP/worker:1``, and a license for it."""
         app = unique("app")
         self.stack.authsvc("app", "create", app, "--team", self.team)
-        Client(self.stack.port, self.owner).push(f"{app}/worker", "1", IMAGE)
+        client = Client(self.stack.port, self.owner)
+        answered(lambda: client.push(f"{app}/worker", "1", IMAGE))
         return app, make_license(self.stack, app)
 
 
@@ -75,7 +91,7 @@ class Puller:
     def of(cls, shop: Shop, app: str, license_: License) -> "Puller":
         """Return a customer with a token for an app's image."""
         puller = cls(Client(shop.stack.port, license_.account), f"{app}/worker")
-        puller.client.token(puller.scope)
+        answered(lambda: puller.client.token(puller.scope))
         return puller
 
     @property
@@ -276,8 +292,12 @@ def test_a_registry_that_is_killed_with_events(shop: Shop) -> None:
 
     def rows(source: str) -> list[dict[str, Any]]:
         path = f"/api/v1/activity?license={lost_license.id}&source={source}"
-        reply = ask(shop.stack.port, "GET", path, headers={"Authorization": f"Bearer {token}"})
-        found: list[dict[str, Any]] = reply.json()["items"]
+
+        def answer() -> Reply | None:
+            reply = ask(shop.stack.port, "GET", path, headers={"Authorization": f"Bearer {token}"})
+            return None if reply.status == 503 else reply  # a worker has not yet noticed that Redis is back
+
+        found: list[dict[str, Any]] = until(answer, "the API answers").json()["items"]
         return found
 
     asked = until(lambda: rows("token"), "the API says that the customer asked")

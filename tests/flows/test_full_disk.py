@@ -21,7 +21,7 @@ from tests.support.oci import Image
 from tests.support.redis_server import RedisServer
 from tests.support.registry_client import Client
 from tests.support.small_disk import SmallDisk, small_disk
-from tests.support.stack import Stack
+from tests.support.stack import PATIENT, Stack
 from tests.support.tenants import make_license, make_member, make_team
 from tests.support.waiting import PATIENCE, until
 
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.system
 
 MIB = 1024 * 1024
 RESERVE = 8
+SETTINGS = {"AUTHSVC_REDIS_DEADLINE": PATIENT, "AUTHSVC_REDIS_DISK_RESERVE": str(RESERVE)}
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ async def test_without_the_check_the_audit_ends_redis(disk: SmallDisk, server: R
 
 def test_a_stack_on_a_full_disk(disk: SmallDisk) -> None:
     """What an operator sees, from the warning to the end of it."""
-    stack = Stack(Path(disk.folder.parent), settings={"AUTHSVC_REDIS_DISK_RESERVE": str(RESERVE)})
+    stack = Stack(Path(disk.folder.parent), settings=SETTINGS)
     assert stack.data_dir == disk.folder
     stack.start()
     try:
@@ -164,7 +165,7 @@ def test_a_redis_that_ended_is_told_with_its_reason(disk: SmallDisk) -> None:
 
 def test_garbage_is_collected_on_a_full_disk(disk: SmallDisk) -> None:
     """Deleting images is how an operator makes room, so it must not need any."""
-    stack = Stack(Path(disk.folder.parent), settings={"AUTHSVC_REDIS_DISK_RESERVE": str(RESERVE)})
+    stack = Stack(Path(disk.folder.parent), settings=SETTINGS)
     stack.start()
     try:
         client = Client(stack.port, make_member(stack, make_team(stack, "app"), "owner"))

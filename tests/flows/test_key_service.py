@@ -188,7 +188,7 @@ def test_it_is_replaced_with_the_workers(scene: Scene) -> None:
     roll(scene.stack, scene.stack.pid("serve"))
     until(lambda: scene.key_service() != before, "there is another one")
     until(lambda: scene.state() == "up", "it answers")
-    assert not is_alive(before)
+    until(lambda: not is_alive(before), "the old one is gone")
 
 
 def test_it_ends_with_its_parent(scene: Scene) -> None:

@@ -34,7 +34,7 @@ from tests.support.http_client import ask, get_token
 from tests.support.load import meanwhile
 from tests.support.ports import free_port
 from tests.support.processes import is_alive, workers_of
-from tests.support.stack import Stack, running_stack, short_folder
+from tests.support.stack import PATIENT, Stack, running_stack, short_folder
 from tests.support.tenants import Account, License, make_license, make_team
 from tests.support.waiting import PATIENCE, until
 
@@ -160,9 +160,7 @@ def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
         assert f"-{hanging}-" in ran.err
         # Its server replaces it meanwhile, and the new one has the new number from the start.
         until(lambda: [child for child in workers_of(second) if child != hanging], "it is replaced")
-        until(
-            lambda: not any(f"-{hanging}-" in w["id"] for w in keyed.json("keys", "show")["workers"]), "it is gone", 60
-        )
+        until(lambda: not any(f"-{hanging}-" in w["id"] for w in keyed.json("keys", "show")["workers"]), "it is gone")
     until(lambda: len(keyed.json("keys", "show")["workers"]) == 2, "the second server's worker has left the list")
 
 
@@ -277,6 +275,7 @@ def offline_installation(life: str = "30d", **settings: str) -> Iterator[tuple[S
         request.write_bytes(request_for(load_ec_key(leaf_key)))
         issue(stack, vault, request, life)
         stack.settings = {
+            "AUTHSVC_REDIS_DEADLINE": PATIENT,
             "AUTHSVC_LEAF_KEY": str(leaf_key),
             "AUTHSVC_LEAF_CERTIFICATE": str(folder / "leaf.crt"),
             **{f"AUTHSVC_{name}": value for name, value in settings.items()},

@@ -183,7 +183,7 @@ def test_references_of_several_apps(stack: Stack, app: str) -> None:
     """A reference of one app names its license in every command; one of two apps needs --app."""
     imported(stack, f"{app}-2", "customer,expires,reference\nTwice,2031-01-31,ORDER-1\n")
     ran = stack.authsvc("license", "revoke", "ORDER-1", check=False)
-    assert (1, "", True) == (ran.code, ran.out, f"{app}, {app}-2" in ran.err)
+    assert (1, "", True) == (ran.code, ran.out, f"{app}, {app}-2" in ran.err), ran
     assert "--app" in ran.err
     own = ("ORDER-1", "--app", f"{app}-2")
 
@@ -237,7 +237,7 @@ def test_customers(stack: Stack, app: str) -> None:
         (("license", "set", "PO-4"), 2, "say what to change"),
         (("license", "set", "PO-4", "--repository", "a", "--whole-app"), 2, "contradict"),
         (("license", "set", "PO-4", "--field", "seats"), 1, "write name=value"),
-        (("license", "set", "PO-4", "--customer-reference", "CRM-404"), 1, "CRM-404"),
+        (("license", "set", "PO-4", "--app", "APP", "--customer-reference", "CRM-404"), 1, "CRM-404"),
         (("license", "list", "--app", "nowhere"), 1, "there is no app 'nowhere'"),
         (("license", "list", "--state", "lost"), 2, "is not one of"),
         (("license", "list", "--ends-within", "soon"), 1, "span of time"),

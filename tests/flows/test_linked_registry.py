@@ -164,17 +164,19 @@ def test_a_webhook_hears_of_pulls_and_pushes(shop: Shop) -> None:
     for _ in range(2):
         assert get_token(shop.stack.port, other.holder.account, "repository:shop/web:pull").status == 401
 
-    def bodies() -> dict[str, Any]:
-        return {body["type"]: body["data"] for body in (json.loads(seen.body) for seen in shop.receiver.seen)}
+    def told(kind: str) -> list[dict[str, Any]]:
+        """Return what is told of this license and of no license: first pulls of tests before may be told here, too."""
+        bodies = [json.loads(seen.body) for seen in shop.receiver.seen]
+        found = [body["data"] for body in bodies if body["type"] == kind]
+        return [one for one in found if "license" not in one or one["license"]["id"] == other.holder.id]
 
-    until(lambda: len(bodies()) == 3, "three events")
-    first, pushed, denied = (bodies()[kind] for kind in ("license.first_pull", "image.pushed", "license.denied"))
-    assert first["license"]["id"] == denied["license"]["id"] == other.holder.id
+    kinds = ("license.first_pull", "image.pushed", "license.denied")
+    until(lambda: all(map(told, kinds)), "three events")
+    (first,), (pushed,), (denied,) = map(told, kinds)
     assert first["image"]["repository"] == "proxy/shop/hub/org/image"
     assert pushed["image"] == {"repository": "shop/web", "tag": "2.0", "digest": image.digest}
     assert pushed["by"].startswith("member:")
     assert denied["reason"] == "license_revoked"
-    assert len(shop.receiver.seen) == 3
 
 
 def test_beside_nginx_nobody_is_answered(shop: Shop) -> None:
@@ -237,5 +239,5 @@ def test_without_the_secret_of_nginx(shop: Shop) -> None:
 
     until(refused, "a pull is refused")
     assert "proxy.no_secret" in [event["event"] for event in shop.stack.events("serve.log")]
-    token = get_token(shop.stack.port, shop.holder.account, "repository:proxy/shop/hub/org/image:pull")
-    assert token.status == 200
+    scope = "repository:proxy/shop/hub/org/image:pull"
+    until(lambda: get_token(shop.stack.port, shop.holder.account, scope).status == 200, "tokens are issued")

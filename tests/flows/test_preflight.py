@@ -320,7 +320,7 @@ def test_another_spelling_of_the_registry(world: World, holder: Holder) -> None:
 
     def outcomes(image: str) -> tuple[bool, Ran, dict[str, Any]]:
         argv = ("skopeo", "inspect", "--tls-verify=false", f"docker://{image}")
-        client = run(*argv, environ=holder.environ, cwd=holder.folder, seconds=60)
+        client = run(*argv, environ=holder.environ, cwd=holder.folder)
         return client.code == 0, holder("preflight", image), verdict(world.stack, world.customer.account, image)
 
     good = f"{world.stack.name}/{world.product}:1"

@@ -58,7 +58,7 @@ def test_the_registry_and_nginx_have_one_id(stack: Stack, owner: Account) -> Non
 
     assert [text for text in log.read_text().splitlines() if "/v2/app/x/manifests/2" not in text] == []
     for path in ordinary:
-        assert requests(stack, path=path), path
+        until(lambda path=path: requests(stack, path=path), f"nginx logs {path}, too")  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

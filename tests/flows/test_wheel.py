@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.oci import Image
 from tests.support.registry_client import Client
-from tests.support.stack import Stack, run, short_folder
+from tests.support.stack import PATIENT, Stack, run, short_folder
 from tests.support.tenants import make_license, make_member, make_team
 from tests.support.waiting import PATIENCE
 
@@ -47,7 +47,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_up_works_from_a_wheel(installed: Path) -> None:
     """Push and pull work, and nothing is taken from the clone."""
     with short_folder() as folder:
-        stack = Stack(folder, command=(str(installed / "bin" / "authsvc"),))
+        patient = {"AUTHSVC_REDIS_DEADLINE": PATIENT}
+        stack = Stack(folder, settings=patient, command=(str(installed / "bin" / "authsvc"),))
         where = run(
             str(installed / "bin" / "python"),
             *("-c", "import authsvc, authsvc.local.up; print(authsvc.__file__)"),

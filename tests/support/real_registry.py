@@ -39,7 +39,7 @@ class SocketConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
+        self.sock.settimeout(PATIENCE)
         self.sock.connect(str(self._path))
 
 

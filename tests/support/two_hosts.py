@@ -41,6 +41,14 @@ def changed(text: str, *changes: tuple[str, str]) -> str:
     return text
 
 
+def answers(port: int) -> bool:
+    """Whether the balancer answers at a port, and a host behind it."""
+    try:
+        return ask(port, "GET", "/livez").status == 200
+    except OSError:
+        return False
+
+
 @define
 class Host:
     """A host with its programs.
@@ -178,6 +186,7 @@ class Site:
         if "balancer" not in self.third.running:
             nginx = find_binaries(GOOD_PATH).nginx
             self.third.start("balancer", nginx, "-e", "stderr", "-c", str(self.folder / "balancer.conf"))
+            until(lambda: answers(self.port), "the balancer answers")
             return
         process = self.third.running["balancer"]
         before = set(children_of(process.pid))
