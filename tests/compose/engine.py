@@ -60,7 +60,7 @@ class ComposeEngine(DockerEngine):
         """The address under which its containers reach this machine."""
         return _address(1)
 
-    def inside(self, *command: str, stdin: str = "", seconds: float = 60.0) -> Ran:
+    def inside(self, *command: str, stdin: str = "", seconds: float = PATIENCE) -> Ran:
         """Run a command of this machine in the engine's network: what a person on that host would see."""
         argv = ("nsenter", f"--net=/run/netns/{self.namespace}", *command)
         return run(*argv, environ=self.environ, cwd=self.folder, stdin=stdin, seconds=seconds)

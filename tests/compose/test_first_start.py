@@ -354,7 +354,7 @@ def test_reload_replaces_the_workers_and_keeps_the_restart_policy(shop: Shop) ->
     assert (True, None) == (said["reloaded"], said["reason"])
     assert "roll.done" in shop.project.compose("logs", "authsvc").out
     assert started == inspect(shop.project, "authsvc")["State"]["StartedAt"]
-    shop.still_sells()
+    until(lambda: shop.pull().code == 0, "a pull")  # the test before had configurations rendered
 
 
 def test_keys_are_changed_while_it_runs(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from tests.compose.engine import ROOT, ComposeEngine, Project
 from tests.support.oci import INDEX, Image, digest_of, index_of
 from tests.support.upstream_registry import USERS, upstream_registry
 from tests.support.upstream_tls import UpstreamAuthority
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.system
 
@@ -90,8 +91,12 @@ def test_a_customer_pulls(linked: Linked) -> None:
     assert f"org/image:1.0 is {digest_of(INDEX_OF_IT)}" in said
     assert linked.pull() == digest_of(INDEX_OF_IT)
 
-    files = linked.project.compose("exec", "-T", "nginx", "sh", "-c", LIST).out.split("\n")[:-1]
-    assert len(files) == 4, files  # index, manifest, configuration, layer
+    def cached() -> list[str]:
+        return linked.project.compose("exec", "-T", "nginx", "sh", "-c", LIST).out.split("\n")[:-1]
+
+    # Index, manifest, configuration, layer; a client has the last byte a moment before the cache has the file.
+    files = until(lambda: found if len(found := cached()) >= 4 else [], "all of it is cached")
+    assert len(files) == 4, files
     assert {line.rpartition(" ")[0] for line in files} == {"regular file 10001:10001 600"}
     assert max(int(line.rpartition(" ")[2]) for line in files) >= len(IMAGE.layer)
 

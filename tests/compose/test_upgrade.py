@@ -46,12 +46,14 @@ def record(project: Project, license_id: str) -> dict[str, Any]:
     return found
 
 
-def taken_up(project: Project) -> set[str]:
-    """Return which services go by what the later version renders."""
+def taken_up(project: Project) -> set[str] | None:
+    """Return which services go by what the later version renders; None while one of them does not answer."""
     asked = ("http://localhost:5000/v2/", "http://localhost:5000/auth/token")
     heads = [project.engine.inside("curl", "-si", address).out for address in asked]
     found = {line.split()[1] for head in heads for line in head.splitlines() if line.startswith(f"{HEADER}: ")}
     limit = ask_redis(project, "redis.config_get('lua-time-limit')")
+    if limit is None or not all(head.startswith("HTTP/1.1 401 ") for head in heads):
+        return None
     return found | {"redis"} if limit == {"lua-time-limit": LUA_LIMIT} else found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from tests.support.stack import short_folder
+from tests.support.waiting import PATIENCE
 
 BLOCK = b"\0" * 65536
 
@@ -46,8 +47,8 @@ def small_disk(mebibytes: int) -> Iterator[SmallDisk]:
         folder = parent / "d"
         folder.mkdir()
         mount = ("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700", "tmpfs", str(folder))
-        subprocess.run(mount, check=True, timeout=30)
+        subprocess.run(mount, check=True, timeout=PATIENCE)
         try:
             yield SmallDisk(folder)
         finally:
-            subprocess.run(("umount", "--lazy", str(folder)), check=True, timeout=30)
+            subprocess.run(("umount", "--lazy", str(folder)), check=True, timeout=PATIENCE)
