@@ -9,6 +9,7 @@ import pytest
 
 from authsvc import followed_log
 from authsvc.followed_log import FollowedLog
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +92,6 @@ def test_standard_output_goes_with_it(tmp_path: Path) -> None:
         "log.look(); os.write(1, b'out'); os.write(2, b'err')"
     )
     with log.open("ab") as file:
-        subprocess.run([sys.executable, "-c", code], check=True, stdout=file, stderr=file, timeout=60)
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=file, stderr=file, timeout=PATIENCE)
 
     assert log.read_text() == "outerr"

@@ -7,6 +7,7 @@ import sys
 
 from authsvc.log_line import MAX_LINE
 from authsvc.logs import make_logger
+from tests.support.waiting import PATIENCE
 
 CRASHES = """
 from authsvc.errors import SetupRefused
@@ -34,7 +35,7 @@ def test_a_crash_is_logged() -> None:
         (sys.executable, "-c", CRASHES.format(error="ValueError('a fault of ours')")),
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     lines = [json.loads(line) for line in ran.stderr.splitlines()]
 

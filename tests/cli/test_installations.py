@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.support.command import call, sentence, snapshot
 from tests.support.ports import free_port
 from tests.support.stack import COMMAND, Stack, run, short_folder
+from tests.support.tenants import make_team, unique
 
 LIST = ("team", "list")
 NOTHING = {name: None for name in os.environ if name.startswith("AUTHSVC_")}
@@ -218,9 +219,9 @@ def test_a_root_that_is_kept_elsewhere(data_dir: Path) -> None:
 @pytest.fixture(scope="module")
 def app(stack: Stack) -> str:
     """Return an app for licenses."""
-    assert call("team", "create", "acme", "--data-dir", str(stack.data_dir)).code == 0
-    assert call("app", "create", "myapp", "--team", "acme", "--data-dir", str(stack.data_dir)).code == 0
-    return "myapp"
+    slug = unique("app")
+    make_team(stack, slug)
+    return slug
 
 
 @pytest.mark.parametrize(

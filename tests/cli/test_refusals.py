@@ -10,6 +10,7 @@ import pytest
 from tests.support.command import call, sentence
 from tests.support.stack import PASSWORD, Stack
 from tests.support.tenants import License, make_license, make_team, unique
+from tests.support.waiting import PATIENCE
 
 CREATE = ("license", "create", "--app", "{app}", "--customer", "Globex", "--expires", "2031-01-31")
 ADD = ("member", "add", "new@acme.test", "--team", "{team}", "--role", "owner", "--password-stdin")
@@ -220,7 +221,7 @@ def test_output_that_cannot_be_written(stack: Stack, license_: License, argument
     command = (sys.executable, "-W", "error", "-m", "authsvc", *words, "--data-dir", str(stack.data_dir))
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            command, env=os.environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            command, env=os.environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
         )
     assert 1 == done.returncode
     assert done.stderr.startswith("authsvc: cannot write standard output: No space left on device")

@@ -35,6 +35,7 @@ class Server(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer."""
+        self.rfile.read(int(self.headers["Content-Length"]))  # else the client may be reset before it has read
         body = json.dumps(self.answer).encode()
         self.send_response(self.status, "no")
         self.send_header("Content-Length", str(len(body)))

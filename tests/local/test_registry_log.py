@@ -7,6 +7,7 @@ import pytest
 
 from authsvc.local.registry_log import is_ordinary
 from tests.compose.engine import ROOT
+from tests.support.waiting import PATIENCE
 
 TIME = 'time="2026-11-28T12:35:02.764984082Z"'
 REQUEST = (
@@ -65,6 +66,6 @@ def test_a_container_leaves_out_the_same() -> None:
     found = re.search(r"awk '(.*?)'", script, re.DOTALL)
     assert found is not None
     lines = "".join(f"{line}\n" for line in (*ORDINARY, *TELLING))
-    ran = subprocess.run(["awk", found[1]], input=lines, capture_output=True, text=True, check=True, timeout=60)
+    ran = subprocess.run(["awk", found[1]], input=lines, capture_output=True, text=True, check=True, timeout=PATIENCE)
 
     assert ran.stdout.splitlines() == TELLING

@@ -18,6 +18,7 @@ from authsvc.registries.session import RegistrySession
 from authsvc.system_token import SystemTokens
 from tests.support.builders import NOW, SERVICE, Root
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of
+from tests.support.waiting import PATIENCE
 
 IMAGE = Image(b"content")
 
@@ -215,4 +216,4 @@ async def test_a_registry_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     async with registry(answer, tmp_path) as reader:
         with pytest.raises(RegistryUnavailable):
             await reader.tags("acme/api")
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), PATIENCE)

@@ -223,6 +223,7 @@ async def test_a_slow_worker_is_left_alone(stage: Stage, monkeypatch: pytest.Mon
     monkeypatch.setattr(worker_health, "SILENCE", 0.1)
     stage.play(BEATS + LIVES)
     async with stage.running():
+        await becomes(lambda: serving(stage), "a worker serves")
         await asyncio.sleep(4 * LOOK)
         assert serving(stage) == 1
         assert "worker.hung" not in stage.log.getvalue()

@@ -17,7 +17,7 @@ from authsvc.web.middleware import around
 from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
 from tests.support.builders import NOW
-from tests.support.waiting import becomes
+from tests.support.waiting import PATIENCE, becomes
 
 
 class Refuses:
@@ -86,9 +86,9 @@ async def test_a_preflight_ends_with_its_client() -> None:
         await listener.start(bound)
         _, writer = await asyncio.open_connection(*bound.getsockname())
         writer.write(b"GET /auth/preflight?image=redis HTTP/1.1\r\nHost: s\r\n\r\n")
-        await asyncio.wait_for(waits.begun.wait(), 20)
+        await asyncio.wait_for(waits.begun.wait(), PATIENCE)
         writer.close()
-        await asyncio.wait_for(waits.ended.wait(), 20)
+        await asyncio.wait_for(waits.ended.wait(), PATIENCE)
         await listener.close()
 
     assert ["preflight.abandoned"] == [json.loads(line)["event"] for line in log.getvalue().splitlines()]
