@@ -13,7 +13,10 @@ from typing import Self
 
 from attrs import frozen
 
+from authsvc.errors import CredentialsRefused
 from authsvc.tenancy.passkey import CHALLENGE_LIFE
+
+REFUSED = "this passkey was not accepted; try again, or use your password"
 
 NONCE_BYTES = 16
 KEY_BYTES = 32
@@ -33,6 +36,11 @@ class ChallengePurpose(StrEnum):
     SIGN_IN = "sign in"
     CONFIRM = "confirm"
     REGISTER = "register"
+
+
+def refused(detail: str) -> CredentialsRefused:
+    """Return the error for a refused passkey: the same sentence for every reason."""
+    return CredentialsRefused(REFUSED, detail=f"passkey: {detail}")
 
 
 @frozen

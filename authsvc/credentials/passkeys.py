@@ -1,8 +1,10 @@
 """Authenticates members by passkeys, and checks new passkeys: challenges, records and rules, as of this request."""
 
-from collections.abc import Callable, Sequence
+import base64
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
@@ -14,10 +16,13 @@ from authsvc.credentials.passkey_challenge import (
     ChallengePurpose,
     PasskeyChallenge,
     day_of,
+    refused,
 )
-from authsvc.credentials.relying_party import Assertion, RelyingParty, refused
 from authsvc.tenancy.passkey import CHALLENGE_LIFE, NewCredential, Passkey, PasskeyUse
 from authsvc.tenancy.records import Member
+
+if TYPE_CHECKING:
+    from authsvc.credentials.relying_party import Assertion, RelyingParty
 
 
 class ChallengeStore(Protocol):
@@ -30,6 +35,12 @@ class ChallengeStore(Protocol):
     async def use(self, nonce: bytes, life_seconds: int) -> bool:
         """Mark a challenge as answered; return whether it was not answered before."""
         ...
+
+
+def any_passkey_options(host: str, challenge: bytes) -> str:
+    """Return the options for ``navigator.credentials.get`` with any passkey for ``host``, as JSON (WebAuthn §5.5)."""
+    text = base64.urlsafe_b64encode(challenge).rstrip(b"=").decode()
+    return json.dumps({"challenge": text, "rpId": host, "userVerification": "required"})
 
 
 @frozen
@@ -57,14 +68,17 @@ class PasskeyAuthenticator:
     """Makes challenges for browsers and checks their answers.
 
     Attributes:
-        party: the host of the public URL.
+        host: that passkeys are made for: the host of the public URL.
+        party: returns what makes further requests and checks answers, for this host. Nothing else needs the library,
+            so it can be imported with the first of them.
         facts: reads the records.
         challenges: of the installation.
         entropy: returns the given number of random bytes.
         on_use: called for every passkey that was accepted.
     """
 
-    party: RelyingParty
+    host: str
+    party: "Callable[[], Awaitable[RelyingParty]]"
     facts: CredentialFactsReader
     challenges: ChallengeStore
     entropy: Callable[[int], bytes]
@@ -80,11 +94,12 @@ class PasskeyAuthenticator:
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        return self.party.request_options(await self._challenge(ChallengePurpose.SIGN_IN, browser, now))
+        return any_passkey_options(self.host, await self._challenge(ChallengePurpose.SIGN_IN, browser, now))
 
     async def confirm_options(self, browser: str, known: Sequence[Passkey], now: datetime) -> str:
         """Return the options of the request by which a member confirms a change with one of ``known``, as JSON."""
-        return self.party.request_options(await self._challenge(ChallengePurpose.CONFIRM, browser, now), known)
+        challenge = await self._challenge(ChallengePurpose.CONFIRM, browser, now)
+        return (await self.party()).request_options(challenge, known)
 
     async def creation_options(self, browser: str, member: Member, known: Sequence[Passkey], now: datetime) -> str:
         """Return the options of the request by which an authenticator makes a passkey, as JSON.
@@ -92,7 +107,7 @@ class PasskeyAuthenticator:
         Must be called only when the member has just been authenticated.
         """
         challenge = await self._challenge(ChallengePurpose.REGISTER, browser, now)
-        return self.party.creation_options(member, known, challenge)
+        return (await self.party()).creation_options(member, known, challenge)
 
     async def registered(self, answer: str, browser: str, now: datetime) -> NewCredential:
         """Return the new credential of an authenticator.
@@ -100,9 +115,10 @@ class PasskeyAuthenticator:
         Raises:
             CredentialsRefused: the answer is invalid, or does not belong to one of our challenges.
         """
-        attestation = self.party.read_attestation(answer)
+        party = await self.party()
+        attestation = party.read_attestation(answer)
         challenge = await self._ours(attestation.challenge, ChallengePurpose.REGISTER, browser, now)
-        made = self.party.registered(attestation)
+        made = party.registered(attestation)
         await self._use(challenge)
         return made
 
@@ -113,10 +129,11 @@ class PasskeyAuthenticator:
             CredentialsRefused: the answer is invalid, or does not belong to one of our challenges or to a valid
                 passkey.
         """
-        assertion = self.party.read_assertion(answer)
+        party = await self.party()
+        assertion = party.read_assertion(answer)
         if assertion.answer.response.user_handle is None:
             raise refused("without a user handle")
-        return await self._proven(assertion, ChallengePurpose.SIGN_IN, browser, now)
+        return await self._proven(party, assertion, ChallengePurpose.SIGN_IN, browser, now)
 
     async def confirmed(self, answer: str, browser: str, member: Member, now: datetime) -> None:
         """Accept a change that ``member`` confirms with a passkey of theirs.
@@ -124,13 +141,13 @@ class PasskeyAuthenticator:
         Raises:
             CredentialsRefused: as in :meth:`signed_in`, or the passkey is another member's.
         """
-        assertion = self.party.read_assertion(answer)
-        proven = await self._proven(assertion, ChallengePurpose.CONFIRM, browser, now)
+        party = await self.party()
+        proven = await self._proven(party, party.read_assertion(answer), ChallengePurpose.CONFIRM, browser, now)
         if proven.member.id != member.id:
             raise refused("of another member")
 
     async def _proven(
-        self, assertion: Assertion, purpose: ChallengePurpose, browser: str, now: datetime
+        self, party: "RelyingParty", assertion: "Assertion", purpose: ChallengePurpose, browser: str, now: datetime
     ) -> ProvenPasskey:
         challenge = await self._ours(assertion.challenge, purpose, browser, now)
         known = await self.facts.credential(Passkey, assertion.passkey_id)
@@ -140,7 +157,7 @@ class PasskeyAuthenticator:
         passkey, member = facts.credential, facts.member
         if passkey is None or member is None or member.removed_at is not None or passkey.member != member.id:
             raise refused("of nobody")
-        sign_count = self.party.verified(assertion, passkey)
+        sign_count = party.verified(assertion, passkey)
         await self._use(challenge)
         if not passkey.counts_on(sign_count):
             raise refused(f"{passkey.id} of {member.id}: its counter went back, so there may be a copy of it")

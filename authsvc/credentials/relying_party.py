@@ -30,7 +30,7 @@ from fido2.webauthn import (
 )
 
 from authsvc.credentials.machine_secret import new_id
-from authsvc.errors import CredentialsRefused
+from authsvc.credentials.passkey_challenge import refused
 from authsvc.tenancy.passkey import NewCredential, Passkey, digest_of
 from authsvc.tenancy.records import Member
 
@@ -46,8 +46,6 @@ ALGORITHMS = (ES256, EDDSA, RS256)
 
 _ALG = 3
 """Label of the algorithm in a COSE key."""
-
-REFUSED = "this passkey was not accepted; try again, or use your password"
 
 T = TypeVar("T")
 
@@ -110,12 +108,10 @@ class RelyingParty:
         )
         return json.dumps(dict(options)["publicKey"])
 
-    def request_options(self, challenge: bytes, known: Iterable[Passkey] | None = None) -> str:
-        """Return the options for ``navigator.credentials.get``, as JSON: any passkey, or one of ``known``."""
+    def request_options(self, challenge: bytes, known: Iterable[Passkey]) -> str:
+        """Return the options for ``navigator.credentials.get`` with one of ``known``, as JSON."""
         options, _ = self._server().authenticate_begin(
-            None if known is None else _descriptors(known),
-            UserVerificationRequirement.REQUIRED,
-            challenge=challenge,
+            _descriptors(known), UserVerificationRequirement.REQUIRED, challenge=challenge
         )
         return json.dumps(dict(options)["publicKey"])
 
@@ -188,11 +184,6 @@ class RelyingParty:
         sent = json.loads(bytes(client_data))
         if sent.get("crossOrigin", False) is not False or "topOrigin" in sent:
             raise refused("signed in a frame of another site")
-
-
-def refused(detail: str) -> CredentialsRefused:
-    """Return the error for a refused passkey: the same sentence for every reason."""
-    return CredentialsRefused(REFUSED, detail=f"passkey: {detail}")
 
 
 def _backup_eligible(data: AuthenticatorData) -> bool:

@@ -1,11 +1,12 @@
 """Management API and portal of a worker, with a separate Redis connection, so that they do not delay tokens."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from attrs import frozen
@@ -16,7 +17,6 @@ from authsvc.credentials.facts import CredentialFactsReader
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.passkeys import PasskeyAuthenticator
 from authsvc.credentials.portal_sessions import SessionAuthenticator
-from authsvc.credentials.relying_party import RelyingParty
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.errors import SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
@@ -55,6 +55,9 @@ from authsvc.wiring.pasted_images import PastedTexts
 from authsvc.wiring.service_keys import ServiceKeys
 from authsvc.wiring.upstreams import registry_checks
 from authsvc.wiring.webhook_checks import receiver_checks
+
+if TYPE_CHECKING:
+    from authsvc.credentials.relying_party import RelyingParty
 
 NO_KEY_SERVICE = "license files cannot be signed and secrets cannot be kept here: no key service is configured"
 
@@ -178,5 +181,15 @@ def passkey_authenticator(
     host = public_url.passkey_host
     if host is None:
         return None
-    party = RelyingParty(host, public_url.origin)
-    return PasskeyAuthenticator(party, facts, RedisPasskeyChallenges(connection), secrets.token_bytes, on_use)
+
+    async def party() -> "RelyingParty":
+        # Its import with the first passkey takes 40 ms: in a thread, so that other requests go on meanwhile.
+        return await asyncio.to_thread(_relying_party, host, public_url.origin)
+
+    return PasskeyAuthenticator(host, party, facts, RedisPasskeyChallenges(connection), secrets.token_bytes, on_use)
+
+
+def _relying_party(host: str, origin: str) -> "RelyingParty":
+    from authsvc.credentials.relying_party import RelyingParty  # noqa: PLC0415  2 MiB that few workers need
+
+    return RelyingParty(host, origin)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authsvc.credentials.passkey_challenge import MAX_SKEW, ChallengePurpose, PasskeyChallenge, day_of
+from authsvc.credentials.passkeys import any_passkey_options
 from authsvc.credentials.relying_party import ALGORITHMS, MAX_ANSWER, RelyingParty
 from authsvc.errors import CredentialsRefused
 from authsvc.tenancy.passkey import CHALLENGE_LIFE, Passkey
@@ -29,7 +30,7 @@ def registered(key: SoftwareAuthenticator) -> Passkey:
 
 KEY = SoftwareAuthenticator(PARTY.origin)
 PASSKEY = registered(KEY)
-SIGNED = KEY.get(PARTY.request_options(CHALLENGE))
+SIGNED = KEY.get(any_passkey_options(PARTY.id, CHALLENGE))
 MADE = KEY.create(PARTY.creation_options(MEMBER, (), CHALLENGE))
 
 
@@ -43,8 +44,11 @@ def test_what_browsers_are_asked() -> None:
     assert asked["attestation"] == "none"
     assert tuple(one["alg"] for one in asked["pubKeyCredParams"]) == ALGORITHMS
     assert [unb64(one["id"]) for one in asked["excludeCredentials"]] == [KEY.credential_id]
-    asked = json.loads(PARTY.request_options(CHALLENGE))
+    asked = json.loads(any_passkey_options(PARTY.id, CHALLENGE))
     assert asked == {"challenge": b64(CHALLENGE), "rpId": "registry.example.com", "userVerification": "required"}
+    of_one = json.loads(PARTY.request_options(CHALLENGE, (PASSKEY,)))
+    assert [unb64(one["id"]) for one in of_one.pop("allowCredentials")] == [KEY.credential_id]
+    assert of_one == asked
 
 
 def test_a_true_answer_is_good() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from authsvc.audit.token_event import AuditedRequest
+from authsvc.credentials.passkey_challenge import refused
 from authsvc.credentials.passkeys import PasskeyAuthenticator, ProvenPasskey
-from authsvc.credentials.relying_party import refused
 from authsvc.credentials.subject import MemberSubject
 from authsvc.errors import AccountDenied, CredentialsRefused, StoreUnavailable
 from authsvc.issuance import decided
@@ -44,7 +44,7 @@ class PasskeyCheck:
         """Return the options of the request that confirms a change; None if the member has no passkey for this host."""
         if self.authenticator is None:
             return None
-        usable = [one for one in known if one.rp_id == self.authenticator.party.id]
+        usable = [one for one in known if one.rp_id == self.authenticator.host]
         return await self.authenticator.confirm_options(visit.browser, usable, visit.now) if usable else None
 
     async def creation_options(self, visit: Visit, known: Sequence[Passkey]) -> str:

@@ -100,7 +100,7 @@ class PasskeyPages:
         lines = await self.passkeys.list(visit.actor)
         values = {
             "passkeys": lines,
-            "party": self.checks.authenticator and self.checks.authenticator.party.id,
+            "party": self.checks.authenticator and self.checks.authenticator.host,
             "options": await self._options(visit, lines),
             "notice": _DONE.get(visit.query.get("done", "")),
         }
