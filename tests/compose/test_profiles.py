@@ -24,7 +24,6 @@ import base64, json, sys, threading, time, urllib.request
 address, license_file, ended = sys.argv[1], json.loads(sys.stdin.readline()), threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), ended.set())).start()
 basic = base64.b64encode(b"license:" + license_file.encode()).decode()
-began = time.monotonic()
 while not ended.is_set():
     asked = time.monotonic()
     try:
@@ -33,10 +32,10 @@ while not ended.is_set():
             status = answer.status
     except Exception as error:
         status = getattr(error, "code", repr(error))
-    print(json.dumps([round(asked - began, 2), round(time.monotonic() - asked, 2), status]), flush=True)
+    print(json.dumps([round(asked, 2), round(time.monotonic() - asked, 2), status]), flush=True)
     time.sleep(0.1)
 """
-"""Until standard input ends, prints for each request when it was sent, how long it took, and its status."""
+"""Until standard input ends, prints when each request was sent (monotonic clock), how long it took, and its status."""
 
 IN_A_ROW = 30
 """Good answers after which the fail-over is over: three seconds of them, and more."""
@@ -219,12 +218,14 @@ def test_images_in_a_bucket(shop: Shop) -> None:
 
 
 def good_in_a_row(asking: "subprocess.Popen[str]") -> list[list[Any]]:
-    """Return the next answers up to the first :data:`IN_A_ROW` in a row that are all good."""
+    """Return the next answers up to :data:`IN_A_ROW` in a row that are good and were asked for from now on."""
     assert asking.stdout is not None
-    answers, deadline = list[list[Any]](), time.monotonic() + PATIENCE
-    while not answers or [answer[2] for answer in answers[-IN_A_ROW:]] != [200] * IN_A_ROW:
-        assert time.monotonic() < deadline, answers
+    answers, began, good = list[list[Any]](), time.monotonic(), 0
+    while good < IN_A_ROW:
+        assert time.monotonic() < began + PATIENCE, answers
         answers.append(json.loads(asking.stdout.readline()))
+        asked, _, status = answers[-1]
+        good = good + 1 if status == 200 and asked >= began else 0
     return answers
 
 

@@ -10,9 +10,6 @@ from attrs import frozen
 from tests.support.daemon import daemon
 from tests.support.stack import GOOD_PATH, Ran, run, short_folder
 
-CALL = 60.0
-"""Seconds for one command."""
-
 CONFIG = """
 version = 2
 root = "{folder}/root"
@@ -41,7 +38,7 @@ class Containerd:
         """Run one command against it."""
         environ = {"PATH": GOOD_PATH, "HOME": str(self.folder), "LANG": "C.UTF-8"}
         address = ("--address", f"{self.folder}/sock")
-        return run("ctr", *address, *arguments, environ=environ, cwd=self.folder, seconds=CALL, check=check)
+        return run("ctr", *address, *arguments, environ=environ, cwd=self.folder, check=check)
 
 
 @contextmanager
