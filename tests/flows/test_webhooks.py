@@ -79,13 +79,13 @@ def test_a_webhook_is_moved_and_gets_another_secret(vendor: Vendor) -> None:
     """Without a gap: the receiver that knows the old secret accepts what is signed with both."""
     webhook, first = vendor.add("/gone")
     assert vendor.webhook("set", webhook, check=False).code == 2
-    moved = vendor.webhook("set", webhook, "--url", f"{vendor.receiver.url}/ok?moved", "--type", "license.ending")
+    moved = vendor.webhook("set", webhook, "--url", f"{vendor.receiver.url}/ok?later", "--type", "license.ending")
     assert moved.out == f"webhook {webhook} is changed\n"
     rotated = vendor.webhook("rotate", webhook, "--overlap", "2h")
     second = rotated.out.strip()
     assert "the old one signs as well until" in rotated.err
     vendor.webhook("test", webhook)
-    (seen,) = vendor.receiver.asked("moved")
+    (seen,) = vendor.receiver.asked("?later")
     assert is_genuine(seen, first)
     assert is_genuine(seen, second)
     assert vendor.webhook("rotate", webhook, "--overlap", "2h", check=False).code == 1

@@ -127,7 +127,9 @@ async def test_a_head_is_no_fetch(pulls: Pulls) -> None:
         answer = await pulls.get(method="HEAD")
         assert (answer.status, answer.headers["content-length"]) == (200, str(len(BLOB)))
     assert [head.split()[0] for head in pulls.linked.heads] == ["HEAD"] * 2
-    await pulls.get()
+    # A client has the last byte a moment before the cache has the blob, and a second one waits for that.
+    for _ in range(2):
+        await pulls.get()
     answer = await pulls.get(method="HEAD")
     assert (answer.status, answer.headers["content-length"]) == (200, str(len(BLOB)))
     assert len(pulls.linked.heads) == 3

@@ -67,9 +67,9 @@ async def test_a_holder_that_takes_too_long(connection: Connection) -> None:
 
 async def test_it_is_kept_for_longer_than_a_lease(connection: Connection) -> None:
     """A holder that waits for the registry still has it afterwards."""
-    async with RepositoryLocks(connection, lease=0.6).locked(REPOSITORY, "h1"):
+    async with RepositoryLocks(connection, lease=1.5).locked(REPOSITORY, "h1"):
         began = time.monotonic()
-        while time.monotonic() < began + 1.5:
+        while time.monotonic() < began + 2.5:
             assert await holder(connection) == b"h1"
             await asyncio.sleep(0.02)
 
