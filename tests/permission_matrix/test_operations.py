@@ -1,7 +1,7 @@
 """Every operation of the management API, sent by every actor for everything: answered as the table says."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from tests.permission_matrix.matrix import ORACLE
 from tests.permission_matrix.operation_bugs import BUGS
 from tests.permission_matrix.operation_requests import IDS, NAMES, Answered, Questioner, limits_of, names_of, operations
 from tests.permission_matrix.oracle import DENIED, MISSING, UNPROVEN, YES, Cell
-from tests.permission_matrix.test_matrix import cheap_hashes, server, world
+from tests.permission_matrix.test_matrix import PARTS, cheap_hashes, part_of, server, world
 from tests.permission_matrix.world import Things, World
 from tests.support.api_server import DOCUMENT, api_server
 from tests.support.canaries import FRAGMENT, Canaries
@@ -150,16 +150,23 @@ def test_every_operation_has_a_row() -> None:
     assert ["newOne: POST /api/v1/new has no row" in hint for hint in without_row({"paths": more})] == [True]
 
 
-async def test_every_request(world: World, record_property: Callable[[str, object], None]) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_every_request(world: World, part: int, record_property: Callable[[str, object], None]) -> None:
     """Outcome, effect and what is shown are those of the table; a denial comes before anything sent is looked at."""
-    cells = list(ORACLE.requests())
+    cells = part_of(ORACLE.requests(), part)
     async with questioner(world) as asking:
         began = time.process_time()
         wrong = [line async for line in disagreements(asking, cells)]
         print(f"{len(cells):,} requests in {time.process_time() - began:.1f} s")  # noqa: T201
     record_property("requests", len(cells))
     assert wrong == []
-    assert len(set(cells)) >= CELLS
+
+
+def test_the_parts_are_every_request() -> None:
+    """Nothing is left out, and there is enough of each answer."""
+    cells = list(ORACLE.requests())
+    assert Counter(cell for part in range(PARTS) for cell in part_of(cells, part)) == Counter(cells)
+    assert len(set(cells)) == len(cells) >= CELLS
     answers = [ORACLE.answer_to_request(cell) for cell in cells]
     assert min(answers.count(one) for one in (YES, DENIED, MISSING, UNPROVEN)) > 100
 
