@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import json
 
 _SCALARS = frozenset({str, int, bool, NoneType})
-_LIST, _TEXT = {list}, {str}
+_TEXT = {str}
 _DELETE = b"\x7f"
 _ENCODER = json.Encoder()
 
@@ -21,9 +21,10 @@ def compact_json(facts: Mapping[str, Any], limit: int) -> str | None:
 
     Values may be texts, integers, booleans, None, and lists of texts.
     """
-    kinds = {*map(type, facts.values())} - _SCALARS
-    if kinds and (kinds != _LIST or not all(map(_is_text_list, facts.values()))):
-        return None
+    for value in facts.values():
+        kind = type(value)
+        if kind not in _SCALARS and (kind is not list or not {*map(type, value)} <= _TEXT):
+            return None
     try:
         encoded = _ENCODER.encode(facts)
     except UnicodeEncodeError:  # half of a surrogate pair
@@ -31,8 +32,3 @@ def compact_json(facts: Mapping[str, Any], limit: int) -> str | None:
     # msgspec leaves DEL as it is, and a terminal may act on it.
     may = len(encoded) <= limit and encoded.isascii() and _DELETE not in encoded
     return encoded.decode("ascii") if may else None
-
-
-def _is_text_list(value: object) -> bool:
-    """Whether ``value`` is not a list, or a list of nothing but texts."""
-    return not isinstance(value, list) or {*map(type, value)} <= _TEXT

@@ -25,7 +25,7 @@ from authsvc.audit.compact_text import pack, unpack
 from authsvc.audit.entry import ENCODER, MAX_ENTRY
 from authsvc.audit.pending_entry import PendingEntry
 from authsvc.audit.request_ids import ID_BYTES, has_id, packed
-from authsvc.audit.token_event import TokenEvent
+from authsvc.audit.token_event import AuditedRequest, TokenEvent
 from authsvc.redaction import unsecret
 from authsvc.tenancy.subjects import split_subject
 
@@ -100,14 +100,18 @@ class _Group:
         """Approximate bytes of memory that it takes."""
         return len(self.first) + len(self.ids) + GROUP_OVERHEAD
 
+    def count_one(self, at: datetime, request_id: str, address: str) -> None:
+        """Count an event."""
+        self.count += 1
+        self.last_at, self.last_id = max(self.last_at, at), request_id
+        if len(self.addresses) < MAX_ADDRESSES and address not in self.addresses:
+            self.addresses = (*self.addresses, address)
+
     def add(self, token_event: TokenEvent, *, roomy: bool) -> None:
         """Count an event, and keep its id and details while there is room."""
-        self.count += 1
-        self.last_at, self.last_id = max(self.last_at, token_event.at), token_event.request_id
+        self.count_one(token_event.at, token_event.request_id, token_event.client.address)
         if roomy and len(self.ids) < self.max_ids * ID_BYTES:
             self.ids += packed(token_event.request_id)
-        if len(self.addresses) < MAX_ADDRESSES and token_event.client.address not in self.addresses:
-            self.addresses = (*self.addresses, token_event.client.address)
         if self.various and len(self.examples) < MAX_EXAMPLES:
             self.examples = (*self.examples, token_event.example())
 
@@ -178,6 +182,14 @@ class Aggregator:
         before = len(group.ids)
         group.add(token_event, roomy=group.merged or self._size < self.max_groups * BYTES_A_GROUP)
         self._size += len(group.ids) - before
+
+    def count_repeat(self, key: int, asked: AuditedRequest) -> bool:
+        """Count a fully granted token whose group waits under its :func:`repeat_key`; return whether one does."""
+        group = self._groups.get(key)
+        if group is None:
+            return False
+        group.count_one(asked.at, asked.request_id, asked.client.address)
+        return True
 
     def take(self, now: float, *, everything: bool = False, most: int | None = None) -> list[PendingEntry]:
         """Remove and return the groups that are due, the longest due first; or all groups.
@@ -279,13 +291,9 @@ class Aggregator:
         ), app
 
     def _key(self, token_event: TokenEvent, now: float) -> tuple[int, TokenEvent]:
-        """Return a number that is equal for repeats, and the event as it is recorded.
-
-        The facts are large, so a 64-bit hash with a key of this process represents them: with 20,000 events, a
-        collision occurs in one of 10^11 processes.
-        """
+        """Return a number that is equal for repeats, and the event as it is recorded."""
         if token_event.proven:
-            return hash((token_event.event, token_event.actor, token_event.facts)), token_event
+            return token_event.key, token_event
         network = token_event.client.block
         cause = self._cause(network, token_event.facts.detail, now)
         if cause == VARIOUS:

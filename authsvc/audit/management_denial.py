@@ -7,7 +7,8 @@ from datetime import datetime
 
 from attrs import frozen
 
-from authsvc.audit.token_event import Facts, TokenEvent, credential_of
+from authsvc.audit.credential import credential_of
+from authsvc.audit.token_event import Facts, TokenEvent
 from authsvc.client import Client
 from authsvc.credentials.subject import MemberSubject, ServiceAccountSubject
 from authsvc.errors import PermissionDenied

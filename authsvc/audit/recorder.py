@@ -17,7 +17,7 @@ from authsvc.audit.aggregator import DEFAULT_GROUPS, Aggregator
 from authsvc.audit.entry import Entry
 from authsvc.audit.management_denial import ManagementDenial, denial_event
 from authsvc.audit.pending_entry import AppendResult, PendingEntry
-from authsvc.audit.token_event import AuditedRequest, TokenEvent, token_event_of
+from authsvc.audit.token_event import AuditedRequest, TokenEvent, repeat_key, token_event_of
 from authsvc.audit.upstream_pull import UpstreamPull, pull_event
 from authsvc.errors import StoreUnavailable
 from authsvc.issuance import Issued
@@ -140,7 +140,7 @@ class AuditRecorder:
 
     def record(self, asked: AuditedRequest, outcome: Issued | Exception) -> None:
         """Record one token event. Never waits and never raises: a token does not depend on the audit."""
-        self._add(asked.request_id, lambda: token_event_of(asked, outcome))
+        self._add(asked.request_id, lambda: self._new_event(asked, outcome))
 
     def record_denied(self, denial: ManagementDenial) -> None:
         """Record a denied request for a use case of management, like :meth:`record`."""
@@ -150,9 +150,17 @@ class AuditRecorder:
         """Record a pull that a linked registry did not serve, like :meth:`record`."""
         self._add(pull.request_id, lambda: pull_event(pull))
 
-    def _add(self, request_id: str, make_event: Callable[[], TokenEvent]) -> None:
+    def _new_event(self, asked: AuditedRequest, outcome: Issued | Exception) -> TokenEvent | None:
+        """Return the event of a request, or None if it repeats an event that waits, and is counted there."""
+        key = repeat_key(asked, outcome)
+        repeats = key is not None and self._aggregator.count_repeat(key, asked)
+        return None if repeats else token_event_of(asked, outcome)
+
+    def _add(self, request_id: str, make_event: Callable[[], TokenEvent | None]) -> None:
         try:
-            self._aggregator.add(make_event())
+            event = make_event()
+            if event is not None:
+                self._aggregator.add(event)
         except Exception as error:
             self._logger.error("audit.failed", request_id=request_id, exc_info=error)
             self._count_lost(FAULT, 1)

@@ -22,7 +22,7 @@ from authsvc.audit.aggregator import (
 from authsvc.audit.entry import MAX_ENTRY
 from authsvc.audit.pending_entry import PendingEntry
 from authsvc.audit.request_ids import has_id, packed, unpacked
-from authsvc.audit.token_event import TokenEvent, token_event_of
+from authsvc.audit.token_event import TokenEvent, repeat_key, token_event_of
 from authsvc.outcomes import TOKEN_DENIED
 from tests.support.builders import NOW, as_license, as_member, make_app, make_license, make_member
 from tests.support.decisions import asked, denied, issued, refused, request_id
@@ -87,6 +87,23 @@ def test_every_decision_is_told_exactly_once(decisions: list[TokenEvent]) -> Non
         assert (ids if facts["event"] == TOKEN_DENIED else []) == unpacked(one.ids)
 
     assert not any(left.values())
+
+
+@given(st.lists(st.tuples(st.floats(0, 9000), st.integers(0, 2), st.integers(1, 3)), max_size=40))
+def test_a_repeat_without_an_event_is_told_as_with_one(tokens: list[tuple[float, int, int]]) -> None:
+    """Tokens that are counted by their number alone leave the same entries as events with all of their facts."""
+    whole, short = Aggregator(), Aggregator()
+    for seconds, who, network in sorted(tokens):
+        request = asked(at=NOW + timedelta(seconds=seconds), address=f"203.0.113.{network}")
+        token = issued(request, LICENSES[who])
+        key, event = repeat_key(request, token), token_event_of(request, token)
+        assert key is not None
+        whole.add(event)
+        if not short.count_repeat(key, request):
+            short.add(event)
+        assert whole.take(START + seconds) == short.take(START + seconds)
+
+    assert whole.take(START, everything=True) == short.take(START, everything=True)
 
 
 @given(SERIES)

@@ -4,12 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from authsvc.audit.token_event import AuditedRequest, TokenEvent, token_event_of
+from authsvc.audit.token_event import AuditedRequest, TokenEvent, repeat_key, token_event_of
 from authsvc.client import Client
 from authsvc.credentials.subject import MemberSubject, ServiceAccountSubject, Subject
 from authsvc.errors import Overloaded, StoreUnavailable, Throttled, WrongSecret
 from authsvc.tenancy.machine_records import Grant, PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.records import LicenseType
 from tests.support.builders import NOW, as_license, as_member, license_token, make_app, make_license, make_member
 from tests.support.decisions import asked, denied, issued, refused
 
@@ -140,3 +142,60 @@ def test_equal_facts_are_equal_whoever_asks_from_where() -> None:
     assert first.facts == second.facts
     assert hash(first.facts) == hash(second.facts)
     assert isinstance(first, TokenEvent)
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"license_id": "d" * 16},
+    {"expires_at": NOW + timedelta(days=5)},
+    {"not_before": NOW - timedelta(days=5)},
+    {"customer": "Initech"},
+    {"type": LicenseType.TRIAL},
+    {"repositories": ("x",)},
+    {"repositories": ("x", "y")},
+]
+"""Licenses of which any two differ in a fact that an entry states."""
+
+
+def test_a_repeat_is_known_without_its_facts() -> None:
+    """The number of a fully granted token of a license is that of its event, and differs when any fact does."""
+    keys = set()
+    for variant in VARIANTS:
+        for scopes in (("repository:acme/x:pull",), ("repository:acme/x:pull", "repository:acme/x:pull")):
+            request = asked(*scopes)
+            outcome = issued(request, as_license(make_license(**variant)))
+            assert repeat_key(request, outcome) == token_event_of(request, outcome).key
+            keys.add(repeat_key(request, outcome))
+    other = asked("repository:acme/x/y:pull")
+    keys.add(repeat_key(other, issued(other)))
+
+    assert len(VARIANTS) + 1 == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "subject"),
+    [
+        (("repository:acme/x:pull,push",), as_license(make_license())),
+        (("repository:acme/x:pull", "repository:other/y:pull"), as_license(make_license())),
+        (("repository:acme/x:pull", "repository:acme/x"), as_license(make_license())),
+        (("repository:acme/x:pull",), as_member(make_member(), make_app())),
+    ],
+)
+def test_what_lacks_anything_has_facts_of_its_own(scopes: tuple[str, ...], subject: Subject) -> None:
+    """A token that lacks something, or one of another subject, is recorded with all of its facts."""
+    request = asked(*scopes)
+    outcome = issued(request, subject)
+    event = token_event_of(request, outcome)
+
+    assert repeat_key(request, outcome) is None
+    assert event.key == hash((event.event, event.actor, event.facts))
+
+
+def test_a_denial_has_facts_of_its_own() -> None:
+    """Nobody's refusal is counted as a repeat of a token, nor is a token that was issued from memory."""
+    request = asked()
+    token = issued(request)
+    degraded = evolve(token, claims=evolve(token.claims, degraded=True))
+
+    assert [None] * 3 == [repeat_key(request, outcome) for outcome in (denied(), refused(), degraded)]
+    assert token_event_of(request, degraded).key != token_event_of(request, token).key
