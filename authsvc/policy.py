@@ -43,6 +43,13 @@ REPOSITORY = "repository"
 Entitlement = tuple[frozenset[str], Reason | None]
 """Actions that a subject may do on a resource, and why when there are none or fewer."""
 
+Granted = tuple[tuple[Access, ...], tuple[Refusal, ...]]
+"""What a subject gets of a request, and what it is refused."""
+
+MAX_REMEMBERED, MAX_REMEMBERED_SCOPES = 1024, 2
+"""Most answers to licenses that are cached, and most scopes of a request whose answer is: many licenses of an app
+request the same image. At most about 2 MiB."""
+
 
 @frozen
 class RepositoryLocation:
@@ -59,6 +66,19 @@ class RepositoryLocation:
     upstream: str | None = None
 
 
+@frozen
+class LicenseCoverage:
+    """What a license is for; its fields are those of :class:`~authsvc.tenancy.records.License`.
+
+    Attributes:
+        app: slug of the app.
+        repositories: patterns relative to the app; None for the whole native app.
+    """
+
+    app: str
+    repositories: tuple[str, ...] | None
+
+
 def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) -> Decision:
     """Return which of the ``requested`` access ``subject`` gets.
 
@@ -72,11 +92,24 @@ def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) 
     account = _account_denial(subject, now)
     if account is not None:
         return Decision(account=account)
-    access, refusals = _granted(subject, requested)
+    scopes = tuple(requested)
+    if isinstance(subject, LicenseSubject) and len(scopes) <= MAX_REMEMBERED_SCOPES:
+        license_ = subject.license
+        access, refusals = _granted_by_license(license_.app, license_.repositories, scopes)
+    else:
+        access, refusals = _granted(subject, scopes)
     return Decision(access, refusals, ends_at=_ends_at(subject))
 
 
-def _granted(subject: Subject, requested: Iterable[ResourceScope]) -> tuple[tuple[Access, ...], tuple[Refusal, ...]]:
+@lru_cache(MAX_REMEMBERED)
+def _granted_by_license(
+    app: str, repositories: tuple[str, ...] | None, requested: tuple[ResourceScope, ...]
+) -> Granted:
+    """Return what a usable license for ``repositories`` of ``app`` gets: the same for all such licenses."""
+    return _granted(LicenseCoverage(app, repositories), requested)
+
+
+def _granted(subject: Subject | LicenseCoverage, requested: Iterable[ResourceScope]) -> Granted:
     """Return which of ``requested`` a subject gets, and what it is refused; its account is known to be usable."""
     access: list[Access] = []
     refusals: list[Refusal] = []
@@ -170,7 +203,7 @@ def locate(name: str) -> RepositoryLocation | None:
             return None
 
 
-def _entitled(subject: Subject, scope: ResourceScope) -> Entitlement:
+def _entitled(subject: Subject | LicenseCoverage, scope: ResourceScope) -> Entitlement:
     """Return the actions that ``subject`` may do on the resource of ``scope``, and the reason when there are none."""
     nothing: frozenset[str] = frozenset()
     if scope.type != REPOSITORY:
@@ -181,6 +214,8 @@ def _entitled(subject: Subject, scope: ResourceScope) -> Entitlement:
     if location is None:
         return nothing, Reason(RefusalReason.NOT_A_REPOSITORY)
     match subject:
+        case LicenseCoverage():
+            actions, reason = _license_actions(subject, location)
         case LicenseSubject(license_):
             actions, reason = _license_actions(license_, location)
         case LicensesSubject(licenses):
@@ -194,7 +229,7 @@ def _entitled(subject: Subject, scope: ResourceScope) -> Entitlement:
     return (actions & {PULL} if location.upstream is not None else actions), reason
 
 
-def _license_actions(license_: License, location: RepositoryLocation) -> Entitlement:
+def _license_actions(license_: License | LicenseCoverage, location: RepositoryLocation) -> Entitlement:
     nothing: frozenset[str] = frozenset()
     if location.app != license_.app:
         return nothing, Reason(RefusalReason.LICENSE_FOR_OTHER_APP, license_.app)

@@ -76,7 +76,7 @@ MAX_ADDRESSES, MAX_ADDRESS = 5, 64
 """Most addresses that a group lists, and most characters of one."""
 
 
-@define
+@define(eq=False, repr=False, weakref_slot=False)
 class _Group:
     first: str | bytes
     """The text of the entry without its end, packed if it waits for long."""
@@ -141,8 +141,7 @@ class Aggregator:
 
     max_groups: int = DEFAULT_GROUPS
     _groups: dict[int, _Group] = field(factory=dict, init=False)
-    _schedule: list[tuple[float, int, int]] = field(factory=list, init=False)
-    _started: int = field(default=0, init=False)
+    _schedule: list[tuple[float, int]] = field(factory=list, init=False)
     _size: int = field(default=0, init=False)
     _unproven: int = field(default=0, init=False)
     _merged: int = field(default=0, init=False)
@@ -203,7 +202,7 @@ class Aggregator:
         everything = everything or now < self._taken_at - FIRST_INTERVAL
         taken: list[_Group] = []
         while self._schedule and (everything or self._schedule[0][0] <= now) and (most is None or len(taken) < most):
-            _, _, key = heapq.heappop(self._schedule)
+            _, key = heapq.heappop(self._schedule)
             group = self._groups.pop(key)
             self._size -= group.size
             self._unproven -= not group.proven
@@ -266,8 +265,7 @@ class Aggregator:
             merged or various,
         )
         self._groups[key] = group
-        heapq.heappush(self._schedule, (due, self._started, key))
-        self._started += 1
+        heapq.heappush(self._schedule, (due, key))
         self._size += group.size
         self._unproven += not token_event.proven
         self._merged += merged

@@ -38,7 +38,12 @@ def bug(sentence: str, attribute: str) -> Callable[[Callable[..., Any]], Callabl
     """Note a function that takes the place of ``authsvc.policy.<attribute>``."""
 
     def note(wrong: Callable[..., Any]) -> Callable[..., Any]:
-        BUGS[sentence] = lambda monkeypatch: monkeypatch.setattr(policy, attribute, wrong)
+        def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+            monkeypatch.setattr(policy, attribute, wrong)
+            # Without its cache, which would keep what the bug has answered.
+            monkeypatch.setattr(policy, "_granted_by_license", policy._granted_by_license.__wrapped__)
+
+        BUGS[sentence] = plant
         return wrong
 
     return note
