@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from attrs import evolve, frozen
+from msgspec import Struct
 
 from authsvc.credentials.subject import LicensesSubject, Subject
 from authsvc.spec.claims import Access
@@ -82,8 +83,7 @@ class Denial:
     ask: str | None = None
 
 
-@frozen
-class Decision:
+class Decision(Struct, frozen=True):
     """What a request gets.
 
     Attributes:

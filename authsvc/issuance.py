@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import frozen
+from msgspec import Struct
 
 from authsvc.client import Client
 from authsvc.credentials.proof import Proof, classify
@@ -62,8 +63,7 @@ class Lifetimes:
     push: timedelta = timedelta(minutes=15)
 
 
-@frozen
-class Issued:
+class Issued(Struct, frozen=True):
     """A token and how it came about.
 
     Attributes:

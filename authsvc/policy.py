@@ -67,7 +67,7 @@ class RepositoryLocation:
 
 
 @frozen
-class LicenseCoverage:
+class LicenseRepositories:
     """What a license is for; its fields are those of :class:`~authsvc.tenancy.records.License`.
 
     Attributes:
@@ -106,10 +106,10 @@ def _granted_by_license(
     app: str, repositories: tuple[str, ...] | None, requested: tuple[ResourceScope, ...]
 ) -> Granted:
     """Return what a usable license for ``repositories`` of ``app`` gets: the same for all such licenses."""
-    return _granted(LicenseCoverage(app, repositories), requested)
+    return _granted(LicenseRepositories(app, repositories), requested)
 
 
-def _granted(subject: Subject | LicenseCoverage, requested: Iterable[ResourceScope]) -> Granted:
+def _granted(subject: Subject | LicenseRepositories, requested: Iterable[ResourceScope]) -> Granted:
     """Return which of ``requested`` a subject gets, and what it is refused; its account is known to be usable."""
     access: list[Access] = []
     refusals: list[Refusal] = []
@@ -203,7 +203,7 @@ def locate(name: str) -> RepositoryLocation | None:
             return None
 
 
-def _entitled(subject: Subject | LicenseCoverage, scope: ResourceScope) -> Entitlement:
+def _entitled(subject: Subject | LicenseRepositories, scope: ResourceScope) -> Entitlement:
     """Return the actions that ``subject`` may do on the resource of ``scope``, and the reason when there are none."""
     nothing: frozenset[str] = frozenset()
     if scope.type != REPOSITORY:
@@ -214,7 +214,7 @@ def _entitled(subject: Subject | LicenseCoverage, scope: ResourceScope) -> Entit
     if location is None:
         return nothing, Reason(RefusalReason.NOT_A_REPOSITORY)
     match subject:
-        case LicenseCoverage():
+        case LicenseRepositories():
             actions, reason = _license_actions(subject, location)
         case LicenseSubject(license_):
             actions, reason = _license_actions(license_, location)
@@ -229,7 +229,7 @@ def _entitled(subject: Subject | LicenseCoverage, scope: ResourceScope) -> Entit
     return (actions & {PULL} if location.upstream is not None else actions), reason
 
 
-def _license_actions(license_: License | LicenseCoverage, location: RepositoryLocation) -> Entitlement:
+def _license_actions(license_: License | LicenseRepositories, location: RepositoryLocation) -> Entitlement:
     nothing: frozenset[str] = frozenset()
     if location.app != license_.app:
         return nothing, Reason(RefusalReason.LICENSE_FOR_OTHER_APP, license_.app)

@@ -7,9 +7,10 @@ from typing import Any
 
 import jwt
 import pytest
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from authsvc.client import Client
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
@@ -59,7 +60,7 @@ class SignIns:
 
 def request(*scopes: str, **changes: Any) -> TokenRequest:
     """Return a request for ``scopes``."""
-    return evolve(
+    return replace(
         TokenRequest(SERVICE, merge_scopes(scopes), UserPassword("me@acme.test", Secret("x" * 20))), **changes
     )
 

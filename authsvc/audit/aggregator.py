@@ -141,7 +141,8 @@ class Aggregator:
 
     max_groups: int = DEFAULT_GROUPS
     _groups: dict[int, _Group] = field(factory=dict, init=False)
-    _schedule: list[tuple[float, int]] = field(factory=list, init=False)
+    _schedule: list[tuple[float, int, int]] = field(factory=list, init=False)
+    _started: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
     _unproven: int = field(default=0, init=False)
     _merged: int = field(default=0, init=False)
@@ -202,7 +203,7 @@ class Aggregator:
         everything = everything or now < self._taken_at - FIRST_INTERVAL
         taken: list[_Group] = []
         while self._schedule and (everything or self._schedule[0][0] <= now) and (most is None or len(taken) < most):
-            _, key = heapq.heappop(self._schedule)
+            _, _, key = heapq.heappop(self._schedule)
             group = self._groups.pop(key)
             self._size -= group.size
             self._unproven -= not group.proven
@@ -265,7 +266,8 @@ class Aggregator:
             merged or various,
         )
         self._groups[key] = group
-        heapq.heappush(self._schedule, (due, key))
+        heapq.heappush(self._schedule, (due, self._started, key))
+        self._started += 1
         self._size += group.size
         self._unproven += not token_event.proven
         self._merged += merged

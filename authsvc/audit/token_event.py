@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import frozen
+from msgspec import Struct
 
 from authsvc.audit.credential import LICENSE, STATE, Credential, credential_of, license_values
 from authsvc.audit.entry import ENCODER, MAX_TEXT
@@ -40,8 +41,7 @@ MAX_CLIENT_TEXT = 100
 """Most characters of unverified client text that are stored."""
 
 
-@frozen
-class AuditedRequest:
+class AuditedRequest(Struct, frozen=True):
     """A token request, as far as the audit records it.
 
     Attributes:

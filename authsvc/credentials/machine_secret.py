@@ -10,7 +10,7 @@ import re
 import zlib
 from typing import Self
 
-from attrs import frozen
+from msgspec import Struct
 
 from authsvc.redaction import Secret
 
@@ -51,8 +51,7 @@ _FORM = re.compile(
 )
 
 
-@frozen
-class MachineSecret:
+class MachineSecret(Struct, frozen=True):
     """A well-formed machine secret, not yet known to have been issued.
 
     Attributes:

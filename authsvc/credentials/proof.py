@@ -12,6 +12,7 @@ password cannot be confused with anything else.
 from typing import assert_never
 
 from attrs import field, frozen
+from msgspec import Struct
 
 from authsvc.credentials.machine_secret import LICENSE_KIND, PREFIX, MachineSecret
 from authsvc.errors import InputRefused
@@ -69,8 +70,7 @@ class PasswordProof:
     password: Secret = field(converter=_without_blanks)
 
 
-@frozen
-class MachineProof:
+class MachineProof(Struct, frozen=True):
     """A machine secret with a right CRC.
 
     Attributes:

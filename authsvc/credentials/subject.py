@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from attrs import evolve, field, frozen
+from msgspec import Struct
 
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.passkey import Passkey
@@ -50,8 +51,7 @@ class ServiceAccountSubject:
         return self.account.subject
 
 
-@frozen
-class LicenseSubject:
+class LicenseSubject(Struct, frozen=True):
     """A holder of a license's registry token.
 
     Attributes:

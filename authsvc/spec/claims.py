@@ -3,14 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 NOT_BEFORE_LEEWAY = 60
 """Seconds by which ``nbf`` lies before ``iat``: the registry's clock may be that much behind (design #3)."""
 
 
-@frozen
-class Access:
+class Access(Struct, frozen=True):
     """A granted resource: one entry of the ``access`` claim.
 
     Attributes:
@@ -33,8 +32,7 @@ class Access:
         return entry
 
 
-@frozen
-class Claims:
+class Claims(Struct, frozen=True):
     """What a token says.
 
     Attributes:

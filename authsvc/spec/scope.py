@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Self
 
-from attrs import frozen
+from msgspec import Struct
 
 MAX_SCOPES = 16
 """Most resources that one token may name; more are dropped (design #10: a token stays below 7 KiB)."""
@@ -53,8 +53,7 @@ _ACTION = re.compile(r"[a-z]{1,32}", re.ASCII)
 _NAME = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 
-@frozen
-class ResourceScope:
+class ResourceScope(Struct, frozen=True):
     """One resource and the actions requested on it.
 
     Attributes:
@@ -87,8 +86,7 @@ class ResourceScope:
         return f"{kind}:{self.name}:{','.join(self.actions)}"
 
 
-@frozen
-class ScopeSet:
+class ScopeSet(Struct, frozen=True):
     """What a whole request asks for, merged by resource, in the order of first mention.
 
     Attributes:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from attrs import frozen
+from msgspec import Struct
 
 from authsvc.redaction import Secret
 from authsvc.spec.scope import ScopeSet, merge_scopes
@@ -21,16 +22,14 @@ MAX_REMEMBERED, MAX_REMEMBERED_TEXT = 1024, 512
 image."""
 
 
-@frozen
-class UserPassword:
+class UserPassword(Struct, frozen=True):
     """A user name and a password, from a Basic header (RFC 7617) or the ``password`` grant (RFC 6749 §4.3)."""
 
     username: str
     password: Secret
 
 
-@frozen
-class RefreshGrant:
+class RefreshGrant(Struct, frozen=True):
     """The ``refresh_token`` grant (RFC 6749 §6); docker also sends a helper's ``<token>`` secret in it."""
 
     token: Secret
@@ -46,8 +45,7 @@ class Unreadable:
 Presented = UserPassword | RefreshGrant | Unreadable | None
 
 
-@frozen
-class TokenRequest:
+class TokenRequest(Struct, frozen=True):
     """The request of a client to the token endpoint.
 
     Attributes:

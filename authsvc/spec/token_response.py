@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from authsvc.redaction import Secret
 
@@ -11,8 +11,7 @@ MIN_EXPIRES_IN = 60
 """Lowest ``expires_in`` in seconds: clients raise lower values to 60 themselves."""
 
 
-@frozen
-class TokenResponse:
+class TokenResponse(Struct, frozen=True):
     """A signed token and how long the client may keep it.
 
     Attributes:

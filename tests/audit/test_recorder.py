@@ -9,7 +9,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from attrs import define, evolve, field
+from attrs import define, field
+from msgspec.structs import replace
 
 from authsvc.audit import recorder
 from authsvc.audit.entry import Entry
@@ -241,7 +242,7 @@ async def test_nothing_that_goes_wrong_reaches_a_request() -> None:
     """A fault of the audit is logged and counted; the request hears nothing."""
     store, log = Store(), io.StringIO()
     audit = make_recorder(store, log)
-    audit.record(evolve(asked(), client=None), denied())  # type: ignore[arg-type]
+    audit.record(replace(asked(), client=None), denied())
 
     assert 1 == audit.lost
     assert "audit.failed" in log.getvalue()

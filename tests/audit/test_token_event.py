@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from authsvc.audit.token_event import AuditedRequest, TokenEvent, repeat_key, token_event_of
 from authsvc.client import Client
@@ -195,7 +195,7 @@ def test_a_denial_has_facts_of_its_own() -> None:
     """Nobody's refusal is counted as a repeat of a token, nor is a token that was issued from memory."""
     request = asked()
     token = issued(request)
-    degraded = evolve(token, claims=evolve(token.claims, degraded=True))
+    degraded = replace(token, claims=replace(token.claims, degraded=True))
 
     assert [None] * 3 == [repeat_key(request, outcome) for outcome in (denied(), refused(), degraded)]
     assert token_event_of(request, degraded).key != token_event_of(request, token).key

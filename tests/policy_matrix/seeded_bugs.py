@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from msgspec.structs import replace
 
 from authsvc import policy
 from authsvc.credentials.subject import LicensesSubject, MemberSubject, SingleSubject, Subject
@@ -87,9 +88,9 @@ def _star(subject: Subject, requested: Iterable[ResourceScope], now: datetime) -
     asked = list(requested)
     starred = {scope.name for scope in asked if "*" in scope.actions}
     decision = decide(subject, asked, now)
-    return evolve(
+    return replace(
         decision,
-        access=tuple(evolve(entry, actions=("*",)) if entry.name in starred else entry for entry in decision.access),
+        access=tuple(replace(entry, actions=("*",)) if entry.name in starred else entry for entry in decision.access),
     )
 
 
@@ -99,22 +100,22 @@ def _catalog(subject: Subject, requested: Iterable[ResourceScope], now: datetime
     decision = decide(subject, asked, now)
     owner = isinstance(subject, MemberSubject) and subject.member.role == Role.OWNER and decision.account is None
     catalog = tuple(Access(scope.type, scope.name, scope.actions) for scope in asked if scope.type == "registry")
-    return evolve(decision, access=(*decision.access, *catalog)) if owner else decision
+    return replace(decision, access=(*decision.access, *catalog)) if owner else decision
 
 
 @bug("everything that is allowed is granted, asked or not", "decide")
 def _unasked(subject: Subject, requested: Iterable[ResourceScope], now: datetime) -> Decision:
-    return decide(subject, [evolve(scope, actions=("*",)) for scope in requested], now)
+    return decide(subject, [replace(scope, actions=("*",)) for scope in requested], now)
 
 
 @bug("the type of the resource is ignored", "_entitled")
 def _any_type(subject: Subject, scope: ResourceScope) -> Entitled:
-    return entitled(subject, evolve(scope, type="repository"))
+    return entitled(subject, replace(scope, type="repository"))
 
 
 @bug("the class of the resource is ignored", "_entitled")
 def _any_class(subject: Subject, scope: ResourceScope) -> Entitled:
-    return entitled(subject, evolve(scope, resource_class=None))
+    return entitled(subject, replace(scope, resource_class=None))
 
 
 @bug("proxies may be pushed to", "_entitled")

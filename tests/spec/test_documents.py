@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from authsvc.redaction import Secret
 from authsvc.spec.claims import Access, Claims
@@ -51,7 +51,7 @@ def test_a_refresh_token_is_told_when_there_is_one() -> None:
 
 def test_a_token_from_memory_says_so() -> None:
     """The claim stands in such tokens alone; a registry ignores it."""
-    claims = [evolve(make_claims(VECTORS["claims"]), degraded=degraded).to_json() for degraded in (True, False)]
+    claims = [replace(make_claims(VECTORS["claims"]), degraded=degraded).to_json() for degraded in (True, False)]
 
     assert claims[0] == {**claims[1], "degraded": True}
     assert "degraded" not in claims[1]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
+from msgspec.structs import replace
 
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject
 from authsvc.decision import Decision, Denial, DenialReason
@@ -60,7 +61,7 @@ def trailing_newline(name: str) -> RepositoryLocation | None:
 
 def with_access(decision: Decision, access: Iterable[Access]) -> Decision:
     """Return ``decision`` with something else granted."""
-    return evolve(decision, access=tuple(access))
+    return replace(decision, access=tuple(access))
 
 
 def echo(subject: Person, requested: Sequence[ResourceScope], now: datetime) -> Decision:
@@ -70,7 +71,7 @@ def echo(subject: Person, requested: Sequence[ResourceScope], now: datetime) -> 
 
 def everything_allowed(subject: Person, requested: Sequence[ResourceScope], now: datetime) -> Decision:
     """Grant what is allowed, whatever was asked (harbor service/token/creator.go)."""
-    return decide(subject, [evolve(scope, actions=("*",)) for scope in requested], now)
+    return decide(subject, [replace(scope, actions=("*",)) for scope in requested], now)
 
 
 def by_name_prefix(subject: Person, requested: Sequence[ResourceScope], now: datetime) -> Decision:
@@ -89,7 +90,7 @@ def star_echoed(subject: Person, requested: Sequence[ResourceScope], now: dateti
     """Write ``*`` into the token when it was asked."""
     starred = {scope.name for scope in requested if "*" in scope.actions}
     decision = decide(subject, requested, now)
-    return with_access(decision, (evolve(a, actions=("*",)) if a.name in starred else a for a in decision.access))
+    return with_access(decision, (replace(a, actions=("*",)) if a.name in starred else a for a in decision.access))
 
 
 def catalog_for_owners(subject: Person, requested: Sequence[ResourceScope], now: datetime) -> Decision:
@@ -120,7 +121,7 @@ def push_without_pull(subject: Person, requested: Sequence[ResourceScope], now: 
     asked = {(s.type, s.resource_class, s.name): s.actions for s in requested}
     decision = decide(subject, requested, now)
     literal = (
-        evolve(a, actions=tuple(x for x in a.actions if {x, "*"} & set(asked[a.type, a.resource_class, a.name])))
+        replace(a, actions=tuple(x for x in a.actions if {x, "*"} & set(asked[a.type, a.resource_class, a.name])))
         for a in decision.access
     )
     return with_access(decision, (a for a in literal if a.actions))
@@ -144,20 +145,20 @@ DecideTogether = Callable[[LicensesSubject, Sequence[ResourceScope], datetime], 
 def union_with_push(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
     """Let the union of several licenses do what none of them may."""
     decision = decide(subject, requested, now)
-    return with_access(decision, (evolve(a, actions=tuple(sorted({*a.actions, "push"}))) for a in decision.access))
+    return with_access(decision, (replace(a, actions=tuple(sorted({*a.actions, "push"}))) for a in decision.access))
 
 
 def last_end(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
     """End the token with the last license that granted it, not with the first."""
     decision = decide(subject, requested, now)
     ends = [one.expires_at for one in subject.licenses if one.id in decision.licenses]
-    return evolve(decision, ends_at=max(ends, default=decision.ends_at))
+    return replace(decision, ends_at=max(ends, default=decision.ends_at))
 
 
 def end_of_the_first(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
     """End the token with the first license of all, whether it granted anything or not."""
     decision = decide(subject, requested, now)
-    return evolve(decision, ends_at=min(one.expires_at for one in subject.licenses)) if decision.access else decision
+    return replace(decision, ends_at=min(one.expires_at for one in subject.licenses)) if decision.access else decision
 
 
 def revoked_contribute(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
@@ -183,7 +184,7 @@ def archived_apps_count(subject: LicensesSubject, requested: Sequence[ResourceSc
 def everybody_signs(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
     """Name all licenses as the subject, also those that granted nothing."""
     decision = decide(subject, requested, now)
-    return evolve(decision, licenses=tuple(one.id for one in subject.licenses)) if decision.access else decision
+    return replace(decision, licenses=tuple(one.id for one in subject.licenses)) if decision.access else decision
 
 
 ENDED = Denial(DenialReason.LICENSE_EXPIRED, datetime.min.replace(tzinfo=UTC), "ended")
