@@ -149,7 +149,7 @@ def _fair_share() -> FairShare:
     return FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY, patience=2 * LOOKUP_DEADLINE)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Preflight:
     """Answers preflights of one service.
 

@@ -39,6 +39,7 @@ from tests.architecture.size import (
     functions_are_short,
     module_is_short,
     names_mean_something,
+    services_are_not_compared,
 )
 from tests.architecture.source import CORE_MODULES, CORE_ROOMS, HOUSE, Module
 from tests.architecture.tools import (
@@ -69,6 +70,7 @@ WALLS: list[Callable[[Module], list[str]]] = [
     names_mean_something,
     module_is_short,
     functions_are_short,
+    services_are_not_compared,
     import_does_no_work,
     secrets_are_compared_in_constant_time,
 ]
@@ -137,6 +139,13 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (module_is_short, "policy.py", "x = 1\n" * (MAX_MODULE_LINES + 1)),
     (functions_are_short, "policy.py", "def f():\n" + "    x = 1\n" * (MAX_FUNCTION_LINES + 1)),
     (functions_are_short, "policy.py", "class A:\n    async def f():\n" + "        x = 1\n" * (MAX_FUNCTION_LINES + 1)),
+    (services_are_not_compared, "manage/teams.py", "@frozen\nclass A:\n    async def f(self): ..."),
+    (services_are_not_compared, "manage/teams.py", "@define(eq=False)\nclass A:\n    async def f(self): ..."),
+    (
+        services_are_not_compared,
+        "manage/teams.py",
+        "@frozen(eq=False, repr=True)\nclass A:\n    async def f(self): ...",
+    ),
     (import_does_no_work, "settings.py", "import os\nHOME = os.getenv('HOME')"),
     (import_does_no_work, "settings.py", "from pathlib import Path\nTEXT = Path('x').read_text()"),
     (import_does_no_work, "settings.py", "def f(n=count()): ..."),
@@ -166,6 +175,13 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (imports_point_down, "web/token.py", "from authsvc.web.proxy import Origin\nfrom authsvc import __version__"),
     (imports_point_down, "web/token.py", "from authsvc.settings import Settings"),
     (functions_are_short, "policy.py", 'def f():\n    """Say.\n' + "\n    word\n" * 99 + '    """\n    return 1\n'),
+    (services_are_not_compared, "manage/teams.py", "@frozen\nclass A:\n    def f(self): ..."),
+    (services_are_not_compared, "manage/teams.py", "class A(Protocol):\n    async def f(self): ..."),
+    (
+        services_are_not_compared,
+        "manage/teams.py",
+        "@frozen(eq=False, repr=False)\nclass A:\n    async def f(self): ...",
+    ),
     (import_does_no_work, "settings.py", "import re\nA = re.compile('a')\n\ndef f():\n    return open('x')"),
     (import_does_no_work, "cli/team.py", "import click\nteam = click.option('--team')\n\n@team\ndef f(): ..."),
     (import_does_no_work, "settings.py", "if __name__ == '__main__':\n    main()"),

@@ -66,7 +66,7 @@ def list_command(
             say_if_archived(each)
 
 
-@define
+@define(eq=False, repr=False)
 class LicenseFacts:
     """Makes the output of pages of licenses; it reads each app and the progress of the indexes only once."""
 

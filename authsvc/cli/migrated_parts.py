@@ -42,7 +42,7 @@ class MigratedPart:
     secret: "Secret | None" = None
 
 
-@define
+@define(eq=False, repr=False)
 class MigratedParts:
     """All steps of a migration into one team.
 

@@ -63,7 +63,7 @@ class ProvenPasskey:
         return PasskeyUse(self.passkey.id, self.sign_count)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class PasskeyAuthenticator:
     """Makes challenges for browsers and checks their answers.
 

@@ -24,7 +24,7 @@ class SignedIn:
     session: PortalSession
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class SessionAuthenticator:
     """Authenticates the user of a browser, with two round trips to the store, as for every credential.
 

@@ -88,7 +88,7 @@ class HttpReply:
 Reply = HttpReply | NoReply
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ServerAddress:
     """The server to which requests are sent.
 

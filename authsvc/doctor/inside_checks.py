@@ -35,7 +35,7 @@ REDIS_DEADLINE = 5.0
 """Seconds that one operation on Redis may take."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class InsideQuestions:
     """Sends the requests.
 

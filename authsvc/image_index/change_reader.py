@@ -26,7 +26,7 @@ MAX_TAKEN = 20
 """Most changes that are read from Redis at one time."""
 
 
-@define
+@define(eq=False, repr=False)
 class ChangeReader:
     """Reads changes.
 

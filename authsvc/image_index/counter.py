@@ -42,7 +42,7 @@ class _Sum:
             self.blobs |= {blob.digest: blob.size for blob in one.blobs}
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ImageCounter:
     """Adds up the images of apps.
 

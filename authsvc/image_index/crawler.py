@@ -25,7 +25,7 @@ MAX_NAMED = 10
 """Most repositories outside of apps that a crawl lists in the log."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Crawler:
     """Makes crawls.
 

@@ -12,7 +12,7 @@ LONGEST_REST = 5.0
 """Most seconds of one pause."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Pace:
     """How long work pauses.
 

@@ -57,7 +57,7 @@ class RefreshMetrics:
     failed: Callable[[], None] = lambda: None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ImageRefresher:
     """Keeps the index up to date for as long as a worker runs.
 

@@ -72,7 +72,7 @@ class _TagBatch:
     unread: set[str] = field(factory=set)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RepositoryUpdate:
     """Compares repositories.
 

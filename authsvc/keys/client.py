@@ -54,7 +54,7 @@ DONE, REFUSED, UNAVAILABLE = "done", "refused", "unavailable"
 """Outcomes of an operation, for metrics."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class KeyServiceClient:
     """Calls the key service. One client performs one operation at a time.
 

@@ -139,7 +139,7 @@ class _Loaded:
     sealing: tuple[bytes, ...] = field(repr=False)
 
 
-@define
+@define(eq=False, repr=False)
 class LocalKeys:
     """Uses the keys in a directory; changes of the files take effect with the next use.
 

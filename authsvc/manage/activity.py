@@ -103,7 +103,7 @@ class AppDownloads:
     more: bool
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Activity:
     """Lists and sums up activity within the actor's apps. Every method raises StoreUnavailable without the store.
 

@@ -172,7 +172,7 @@ class ImageActivity:
     next: str | None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseNames:
     """The licenses of some subjects, if the actor sees them, and the names of other subjects.
 

@@ -98,7 +98,7 @@ class RefusedRequest:
     names: Mapping[str, str]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Audit:
     """Lists, explains and copies entries.
 

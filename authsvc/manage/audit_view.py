@@ -17,7 +17,7 @@ from authsvc.policy import namespaces
 from authsvc.spec.scope import merge_scopes
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class AuditView:
     """The audit as one actor sees it.
 

@@ -19,7 +19,7 @@ from authsvc.tenancy.pages import Page, page_size
 from authsvc.tenancy.records import License
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Customers:
     """Creates, changes and finds customers. An actor that is limited to some apps sees those with a license of them.
 

@@ -85,7 +85,7 @@ def _fair_share() -> FairShare:
     return FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY, patience=PATIENCE)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ImageDeletions:
     """Deletes images. Every method raises StoreUnavailable when the store does not answer.
 

@@ -32,7 +32,7 @@ UNUSED_FOR = "90d"
 """By default, a tag counts as unused when no license has pulled it for this long."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ImageUsers:
     """Lists the users of images of the actor's apps. Every method raises StoreUnavailable without the store.
 

@@ -130,7 +130,7 @@ class RegistryImages(Protocol):
         ...
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Images:
     """Lists and shows images. Every method raises StoreUnavailable when the store does not answer.
 

@@ -97,7 +97,7 @@ class WorkerRegistry(Protocol):
     async def request_renewal(self, entry: Entry, above: int) -> int: ...
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Keys:
     """Shows and changes keys. Every method raises SecretsRefused when a file is unusable, and StoreUnavailable.
 

@@ -69,7 +69,7 @@ class OpenedPage:
         return self.state in GIVEN_IN
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseByLink:
     """Opens the pages of licenses. Every method raises StoreUnavailable when the store does not answer.
 

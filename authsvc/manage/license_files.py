@@ -13,7 +13,7 @@ from authsvc.manage.row_batches import batches
 from authsvc.tenancy.records import App, License
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseFiles:
     """Makes the files of licenses of one app, which may be archived.
 

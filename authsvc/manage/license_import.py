@@ -95,7 +95,7 @@ class ImportOutcome:
     files: dict[str, int] = field(factory=lambda: {"written": 0, "kept": 0, "outdated": 0})
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseImport:
     """One import into one app.
 

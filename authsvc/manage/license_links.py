@@ -56,7 +56,7 @@ async def works(stores: Stores, link: LicenseLink, now: datetime) -> bool:
     return maker is not None and maker.may(Permission.LICENSE_LINK_CREATE) and maker.sees(link.team, link.app)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseLinks:
     """Creates and revokes links. A license is named by its id or its reference.
 

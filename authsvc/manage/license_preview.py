@@ -16,7 +16,7 @@ from authsvc.tenancy.pages import MAX_PAGE, Page
 from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicensePreview:
     """Previews licenses. It raises StoreUnavailable when the store does not answer.
 

@@ -57,7 +57,7 @@ class RenewalOutcome:
     unchanged: int = 0
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseRenewal:
     """One renewal of licenses of one app, which may be archived.
 

@@ -32,7 +32,7 @@ from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Licenses:
     """Creates and changes licenses.
 

@@ -53,7 +53,7 @@ class OpenLink:
     works: bool
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Links:
     """Creates, lists, redeems and revokes one-time links.
 

@@ -38,7 +38,7 @@ MAX_NAMED = 10
 """Most service accounts that are named before a change ends them; all are counted."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Members:
     """Adds, changes and removes members. A ``member`` is named by id or e-mail address.
 

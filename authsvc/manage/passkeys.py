@@ -31,7 +31,7 @@ class PasskeyLine:
     used_at: datetime | None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Passkeys:
     """Registers, lists, renames and removes the passkeys of the calling member.
 

@@ -75,7 +75,7 @@ class RunningVersions:
     more: bool
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Repositories:
     """Lists repositories. Every method raises StoreUnavailable when the store does not answer.
 

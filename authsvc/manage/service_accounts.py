@@ -35,7 +35,7 @@ from authsvc.tenancy.versioned import Versioned
 MAX_NAME = 60
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ServiceAccounts:
     """Makes and changes service accounts. An account is named by its id, or by team and name.
 

@@ -53,7 +53,7 @@ class SessionLine:
     passkey: str | None = None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Sessions:
     """Begins, lists and ends the sessions of the calling member.
 

@@ -72,7 +72,7 @@ class AppUse:
         return f"{', '.join(others)} and {last}" if others else last
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Teams:
     """Creates, lists and renames teams, and creates, lists and archives apps.
 

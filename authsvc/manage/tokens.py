@@ -70,7 +70,7 @@ class TokenLine:
     api: str | None = None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Tokens:
     """Creates, lists and revokes a member's tokens.
 
@@ -207,7 +207,7 @@ class Tokens:
             await self.stores.sign_ins.replace(sign_in, ended, entry)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class SignIns:
     """Makes the refresh tokens that ``docker login`` stores instead of a member's password (design #8).
 

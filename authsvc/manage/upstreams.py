@@ -55,7 +55,7 @@ class LinkChange:
         return self.anonymous or self.username is not None or self.secret is not None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Upstreams:
     """Links external registries. A link is named by its id, or by its app and its name there.
 

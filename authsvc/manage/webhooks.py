@@ -32,7 +32,7 @@ BY_HAND = "it was disabled by hand"
 """The reason that is shown for a webhook that a user disabled."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Webhooks:
     """The webhooks of teams. A webhook is named by its id.
 

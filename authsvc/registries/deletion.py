@@ -153,7 +153,7 @@ class Deleted:
     sure: bool = False
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Deletion:
     """Deletes from one repository, whose lock is held.
 

@@ -15,7 +15,7 @@ from authsvc.images.summary import (
 from authsvc.registries.reader import ManifestContent, RegistryReader
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ImageReader:
     """Describes images. Every method raises RegistryUnavailable when there is no answer that can be used.
 

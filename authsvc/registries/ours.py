@@ -41,7 +41,7 @@ class ServerProbe:
     date: datetime | None = None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class OurRegistry:
     """Looks for images in our registry.
 

@@ -75,7 +75,7 @@ class ManifestContent:
     content: bytes | None = field(default=None, repr=False)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RegistryReader:
     """Reads one registry. Every method raises RegistryUnavailable when there is no answer that can be used.
 

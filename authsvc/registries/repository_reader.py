@@ -31,7 +31,7 @@ DEADLINE = 100.0
 TOO_MANY = f"the repository has more than {MAX_TAGS:,} tags, too many to look at each one before an image is deleted"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RepositoryReader:
     """Reads one repository. Every method raises RegistryUnavailable when the registry gives no usable answer.
 

@@ -45,7 +45,7 @@ class RepositoryLock(Protocol):
         ...
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class TagDeletion:
     """Deletes tags from one repository, whose lock must be held.
 

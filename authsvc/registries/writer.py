@@ -41,7 +41,7 @@ class DeleteReply(enum.Enum):
     """It refuses to delete, at least now."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RepositoryWriter:
     """Changes one repository. Every method raises RegistryUnavailable when there is no answer that can be used.
 

@@ -31,7 +31,7 @@ STOP_WITHIN = 5.0
 _HEARTBEAT_BYTES = 64
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class KeyServiceProcess:
     """Keeps one key service running.
 

@@ -109,7 +109,7 @@ class KeyPeer:
         return count
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class KeyService:
     """Answers requests with the keys in a directory.
 

@@ -49,7 +49,7 @@ class CertificateReply:
     license_keys: dict[str, Any]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LeafIssuer:
     """The parent's side. Keys are read again for every certificate, so that a changed one counts from then on.
 

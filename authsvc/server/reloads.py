@@ -18,7 +18,7 @@ class ReloadResult:
     workers: int
 
 
-@define
+@define(eq=False, repr=False)
 class Reloads:
     """Collects requests to replace the workers; simultaneous requests are met by one replacement.
 

@@ -13,7 +13,7 @@ DEADLINE = 2.0
 """Seconds; less than a worker waits for its certificate, which comes with the keys."""
 
 
-@define
+@define(eq=False, repr=False)
 class RemoteLicenseKeys:
     """Queries the key service, and uses its last answer while it is down.
 

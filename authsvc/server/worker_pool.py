@@ -97,7 +97,7 @@ class WorkerContext:
     nginx_secrets: tuple[bytes, ...] = ()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class WorkerProcess:
     """Keeps one worker running until it is stopped.
 
@@ -212,7 +212,7 @@ class WorkerProcess:
         self.ready.set()
 
 
-@define
+@define(eq=False, repr=False)
 class WorkerPool:
     """All workers of one server.
 

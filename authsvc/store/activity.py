@@ -25,7 +25,7 @@ from authsvc.store.records import Records
 from authsvc.tenancy.pages import Page
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisActivity:
     """Reads the activity; :class:`authsvc.manage.stores.ActivityReader` documents each method.
 

@@ -40,7 +40,7 @@ MAX_COUNTS_READ = 8_000
 """Counts after which a page of days ends: approximately the most that one block of an app has."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisActivityAccounts:
     """Reads summaries. Every method raises StoreUnavailable when Redis does not answer.
 

@@ -18,7 +18,7 @@ MAX_STEP = 50
 """Most tags of one script, which blocks Redis for about a millisecond."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisActivityCrawl:
     """Reconciles the activity with the result of a crawl.
 

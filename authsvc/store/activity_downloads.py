@@ -26,7 +26,7 @@ return found
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisDownloads:
     """Reads downloads. It raises StoreUnavailable when Redis does not answer.
 

@@ -63,7 +63,7 @@ async def read_hashes(connection: Connection, names: Sequence[str]) -> list[dict
     return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in found]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisActivityImages:
     """Reads what is known of images. Every method raises StoreUnavailable when Redis does not answer.
 

@@ -83,7 +83,7 @@ class _RowPage:
         return self.full_at or (self.place if self.examined >= MAX_EXAMINED else None)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisActivityRows:
     """Reads pages of counts. Every method raises StoreUnavailable when Redis does not answer.
 

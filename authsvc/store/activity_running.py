@@ -37,7 +37,7 @@ return found
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisRunningLicenses:
     """Reads which licenses run images. It raises StoreUnavailable when Redis does not answer.
 

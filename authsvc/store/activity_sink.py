@@ -53,7 +53,7 @@ memory; after that time they are dropped and counted."""
 NO_ROOM = "the disk or the memory of Redis is nearly full"
 
 
-@define
+@define(eq=False, repr=False)
 class RedisActivitySink:
     """Records events. It implements :class:`authsvc.activity.event_sink.EventSink`.
 

@@ -59,7 +59,7 @@ class SpanGroup:
     spans: tuple[Span, ...] = ()
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ActivitySpans:
     """The spans of one filter. Every method raises StoreUnavailable when Redis does not answer.
 

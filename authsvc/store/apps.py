@@ -16,7 +16,7 @@ from authsvc.tenancy.records import App
 from authsvc.tenancy.versioned import Versioned
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisApps:
     """The apps of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

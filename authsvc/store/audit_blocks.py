@@ -166,7 +166,7 @@ class BlockRange:
     at_end: bool
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class AuditBlocks:
     """The filters. Every method raises StoreUnavailable when Redis does not answer.
 

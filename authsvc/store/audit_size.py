@@ -82,7 +82,7 @@ class Used:
     trusted: bool
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class StreamSize:
     """The count of one stream.
 

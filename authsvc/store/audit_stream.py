@@ -117,7 +117,7 @@ MAX_TRIMMED = 500
 """Most indexes of teams that one command trims."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisAudit:
     """Writes and trims, within a budget in bytes for both streams together."""
 

@@ -26,7 +26,7 @@ to read the time of the last one."""
 T = TypeVar("T")
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RecordReads:
     """Reads records from Redis, and keeps them in the cache.
 
@@ -63,7 +63,7 @@ class RecordReads:
         return found
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class CachedLinks:
     """Which registries are linked, from the cache or from Redis.
 
@@ -86,7 +86,7 @@ class CachedLinks:
         return cast("UpstreamLink | None", found[0])
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class CachedFacts:
     """Reads facts from the cache only. Every method raises NotCached unless all records are cached and current.
 

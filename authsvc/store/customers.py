@@ -31,7 +31,7 @@ OWN_FIELDS, LICENSE_FIELDS = ("name", "reference"), ("customer", "customer_refer
 """Arguments that stand for a customer's name and reference, of its own and in a license."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisCustomers:
     """The customers of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

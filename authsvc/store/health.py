@@ -11,7 +11,7 @@ from authsvc.store import keys
 from authsvc.store.connection import Connection
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisHealth:
     """Asks Redis about itself."""
 

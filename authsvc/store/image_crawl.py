@@ -34,7 +34,7 @@ class StoredImage:
     bytes: int
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisImageCrawl:
     """Reads and writes a crawl's data other than tags. Every method raises StoreUnavailable when Redis does not answer.
 

@@ -20,7 +20,7 @@ from authsvc.store.repository_lock import RedisRepositoryLock, RepositoryLocks
 from authsvc.tenancy.versioned import Versioned
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisImageDeletions:
     """The deletions of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

@@ -136,7 +136,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisImageIndex:
     """The index of one installation. Every method raises StoreUnavailable when Redis does not answer.
 

@@ -82,7 +82,7 @@ return index_find(KEYS[1], ARGV[1])
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisImages:
     """Reads the index of one installation. Every method raises StoreUnavailable when Redis does not answer.
 

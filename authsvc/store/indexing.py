@@ -31,7 +31,7 @@ LEAST_REST = 0.002
 """Least seconds of pause after each step."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Indexing:
     """Makes passes for as long as a worker runs.
 

@@ -14,7 +14,7 @@ from authsvc.tenancy.records import License
 from authsvc.tenancy.versioned import Versioned
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisLicenseLinks:
     """The links of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

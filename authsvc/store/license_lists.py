@@ -42,7 +42,7 @@ return redis.call('ZRANGE', KEYS[1], rank, rank + ARGV[2] - 1)
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseLists:
     """Reads pages of licenses. Every method raises StoreUnavailable when Redis does not answer.
 
@@ -73,7 +73,7 @@ class LicenseLists:
         return await listed.page(mode_query(wanted.query, settled=settled), query.ranges, after, limit, query.keeps)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Query:
     records: Records
     wanted: LicenseFilter

@@ -22,7 +22,7 @@ PAGE = 100
 """Records that are read at once."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisLicenses:
     """The licenses of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

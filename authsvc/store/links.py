@@ -18,7 +18,7 @@ from authsvc.tenancy.versioned import Versioned
 VOID = "the link was used already, or a newer one took its place"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisLinks:
     """The links of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

@@ -50,7 +50,7 @@ class KnownEntries:
     records: Mapping[str, bytes | None]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Range:
     """A part of a list.
 
@@ -130,7 +130,7 @@ class _Progress(Generic[T]):
         return Page(tuple(self.items), following, tuple(self.unreadable))
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class List(Generic[T]):
     """A list of records.
 
@@ -206,7 +206,7 @@ class List(Generic[T]):
             found.items.append(record)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class SetList(Generic[T]):
     """Lists that an ordered index holds, each for one owner, and that an older authsvc keeps as a set of names.
 

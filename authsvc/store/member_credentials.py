@@ -33,7 +33,7 @@ class MemberCredential(Protocol):
 T = TypeVar("T", bound=MemberCredential)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisMemberCredentials(Generic[T]):
     """The credentials of one kind. Every method raises StoreUnavailable when Redis does not answer.
 

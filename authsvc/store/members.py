@@ -16,7 +16,7 @@ from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisMembers:
     """The members of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

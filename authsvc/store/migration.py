@@ -97,7 +97,7 @@ class MigrationStep:
     key: Callable[[str], str]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Migration:
     """Passes over the records of one installation. Every method raises StoreUnavailable when Redis does not answer.
 

@@ -56,7 +56,7 @@ class OperationMark:
         return OperationRepeated(REPEATED, self.result)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisOperations:
     """The marks of one installation.
 

@@ -16,7 +16,7 @@ TOO_MANY = f"an account has {MAX_PASSKEYS} passkeys at most; remove one that is 
 TAKEN = "this passkey is registered already"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisPasskeys:
     """The passkeys of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

@@ -15,7 +15,7 @@ from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisPersonalTokens:
     """The personal tokens of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

@@ -25,7 +25,7 @@ ENDINGS = ("revoked_at", "archived_at", "disabled_at", "removed_at")
 CHANGED_MEANWHILE = "it was changed at the same moment by another request; look at it and try again"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Records:
     """The records of one installation. Every method raises StoreUnavailable when Redis does not answer.
 

@@ -58,7 +58,7 @@ return found
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisRepositories:
     """Lists repositories. Every method raises StoreUnavailable when Redis does not answer.
 

@@ -38,7 +38,7 @@ _EXTEND = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXP
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
-@define
+@define(eq=False, repr=False)
 class RedisRepositoryLock:
     """A lock that is held.
 
@@ -84,7 +84,7 @@ class RedisRepositoryLock:
         return await self.connection.run(run(keys=[self.key], args=[self.holder, *arguments]))
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RepositoryLocks:
     """The locks of one installation.
 

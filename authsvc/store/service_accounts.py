@@ -14,7 +14,7 @@ from authsvc.tenancy.pages import Page
 from authsvc.tenancy.versioned import Versioned
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisServiceAccounts:
     """The service accounts of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

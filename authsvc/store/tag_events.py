@@ -42,7 +42,7 @@ return redis.call('EXPIRE', KEYS[2], {LIFE})
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class TagEventSink:
     """Passes events on, and stores those about tags of repositories with a deletion in progress.
 
@@ -69,7 +69,7 @@ class TagEventSink:
         return recorded
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisTagEvents:
     """Reads what was reported. Every method raises StoreUnavailable when Redis does not answer.
 

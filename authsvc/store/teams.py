@@ -14,7 +14,7 @@ from authsvc.tenancy.records import Team
 from authsvc.tenancy.versioned import Versioned
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisTeams:
     """The teams of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

@@ -96,7 +96,7 @@ class _Precondition:
     most: int = 0
 
 
-@define
+@define(eq=False, repr=False)
 class Transaction:
     """A change that is being assembled.
 

@@ -46,7 +46,7 @@ return value
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisUpstreamContents:
     """The known contents of one installation. Every method raises StoreUnavailable when Redis does not answer.
 

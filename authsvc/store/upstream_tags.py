@@ -29,7 +29,7 @@ end
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisUpstreamTags:
     """The remembered tags of one installation. Every method raises StoreUnavailable when Redis does not answer.
 

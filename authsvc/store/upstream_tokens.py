@@ -13,7 +13,7 @@ LEASE = 15.0
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisUpstreamTokens:
     """Stores the tokens. Every method raises StoreUnavailable when Redis does not answer.
 

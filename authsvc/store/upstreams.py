@@ -44,7 +44,7 @@ MAX_NOTED = 4_096
 """Links whose last written health a process remembers, in order not to write it again."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisUpstreams:
     """The links of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 
@@ -192,7 +192,7 @@ class RedisUpstreams:
             await health.note_error(link, now, failed.step, failed.words)
 
 
-@define
+@define(eq=False, repr=False)
 class RedisUpstreamHealth:
     """Writes the health of links; the same kind at most once a minute.
 

@@ -84,7 +84,7 @@ class RedisUsage:
                 del self._uses[credential_id]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisUsageReader:
     """Reads when credentials were last used.
 

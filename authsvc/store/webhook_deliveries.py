@@ -191,7 +191,7 @@ class NewDelivery:
     body: bytes
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisWebhookDeliveries:
     """The deliveries of one installation. Every method raises StoreUnavailable when Redis does not answer.
 

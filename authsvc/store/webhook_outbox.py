@@ -68,7 +68,7 @@ return found
 """
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class WebhookOutbox:
     """The queues of events, and the lease of the sender.
 

@@ -18,7 +18,7 @@ _ALL = "~"
 """Sorts after every id."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisWebhookWatches:
     """The state of the watchers. Every method raises StoreUnavailable when Redis does not answer."""
 

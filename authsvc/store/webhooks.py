@@ -18,7 +18,7 @@ from authsvc.tenancy.versioned import Versioned
 from authsvc.webhooks.webhook import MAX_WEBHOOKS_OF_TEAM, Webhook
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RedisWebhooks:
     """The webhooks of one installation. Every method raises StoreUnavailable when Redis does not answer."""
 

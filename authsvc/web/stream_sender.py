@@ -43,7 +43,7 @@ class StreamAnswer:
     media_type: str
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class StreamSender:
     """Sends streams, a part at a time.
 

@@ -43,7 +43,7 @@ SECRET_LOST = "the signing secret cannot be opened with the keys of this install
 INTERRUPTED = "the server was stopped during the last attempt"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class DeliveryAttempts:
     """Makes attempts. A failure of Redis is raised as StoreUnavailable, and the delivery is retried later.
 

@@ -41,7 +41,7 @@ class DeliveryReply:
     retry_after: timedelta | None = None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class WebhookClient:
     """Sends events.
 

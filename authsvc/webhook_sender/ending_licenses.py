@@ -31,7 +31,7 @@ MAX_QUEUED = 100
 for its webhooks, so that no event is dropped when many licenses end at once."""
 
 
-@define
+@define(eq=False, repr=False)
 class EndingLicenses:
     """A watcher. A failure of Redis is raised as StoreUnavailable, and the next check continues from the same place.
 

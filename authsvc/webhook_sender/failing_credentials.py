@@ -17,7 +17,7 @@ from authsvc.webhooks.event import EventType
 from authsvc.webhooks.watched_events import credential_failing, is_failing
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class FailingCredentials:
     """A watcher. A failure of Redis is raised as StoreUnavailable, and the next check finds the same links again.
 

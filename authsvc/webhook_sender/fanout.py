@@ -27,7 +27,7 @@ EVENTS = 20
 """Events of one team that are distributed at one time, so that a team with many does not delay the others."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class EventFanout:
     """Distributes events. Every method raises StoreUnavailable when Redis does not answer.
 

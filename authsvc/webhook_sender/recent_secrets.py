@@ -21,7 +21,7 @@ class _RecentSecret:
     until: float
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class RecentSecrets:
     """Unseals the signing secrets of webhooks.
 

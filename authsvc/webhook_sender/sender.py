@@ -51,7 +51,7 @@ Watcher = Callable[[datetime], Awaitable[None]]
 """A watcher: finds events that arise with time, and adds them to the outbox; its argument is the current time."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class WebhookSender:
     """Sends for as long as a worker runs.
 

@@ -65,7 +65,7 @@ DECODED_RECORDS = 4_096
 """Records that stay decoded for the management API."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class NoServiceKeys:
     """Stands in for a key service when this worker has none; refuses to sign and seal."""
 

@@ -62,7 +62,7 @@ class ProbeResults:
     failing_upstreams: int | None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class HealthReport:
     """Reports the health of a worker and of its dependencies.
 

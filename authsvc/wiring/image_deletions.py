@@ -19,7 +19,7 @@ from authsvc.system_token import SystemTokens
 from authsvc.wiring import NO_REGISTRY, clock
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class SessionDeletions:
     """Deletes on an open session.
 

@@ -45,7 +45,7 @@ GENTLE = Pace(1.0)
 """A crawl pauses for as long as it works."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class NoRegistry:
     """Stands in for a registry whose URL is not configured; refuses every request."""
 

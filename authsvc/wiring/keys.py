@@ -26,7 +26,7 @@ from authsvc.wiring.service_keys import key_rotator, license_signer
 TOKEN_ID_BYTES = 16
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Files:
     """One secrets directory.
 

@@ -55,7 +55,7 @@ PATIENCE = 15.0
 """Seconds that an operation of the command line may take: a person waits longer than a client for its token."""
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class Management(UseCases):
     """The use cases as the command line calls them.
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from authsvc.wiring.service_keys import ServiceKeys
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class KeysOnDemand:
     """Signs license files and seals secrets; see :func:`authsvc.wiring.service_keys.license_signer`.
 
@@ -73,7 +73,7 @@ class KeysOnDemand:
         return await self._keys.unseal(sealed, context)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class DirectHasher:
     """Hashes new passwords directly, since the process of a command serves no other requests."""
 
@@ -88,7 +88,7 @@ class DirectHasher:
         return hash_new_password(password, names, salt)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RegistryOnDemand:
     """The registry for commands: makes a connection, and a leaf of the operator, for each request.
 
@@ -127,7 +127,7 @@ class RegistryOnDemand:
             yield image_reader(session, tokens)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class OperatorDeletions:
     """Deletes for commands of the operator: makes a session, and a leaf of the operator, for each repository.
 
@@ -163,7 +163,7 @@ class OperatorDeletions:
             yield deletion
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RegistryChecksOnDemand:
     """Checks addresses of external registries and tests links to them.
 
@@ -194,7 +194,7 @@ class RegistryChecksOnDemand:
             return await checker.probe(link, secret, repository)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ReceiverChecksOnDemand:
     """Checks addresses of the receivers of webhooks and sends test events.
 

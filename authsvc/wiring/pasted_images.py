@@ -21,7 +21,7 @@ _SOURCES = str(Path(__file__).parents[2])
 """The folder of the package: the process gets nothing else of our environment, which may contain secrets."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class PastedTexts:
     """Finds images in pasted texts.
 

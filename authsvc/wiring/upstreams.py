@@ -101,7 +101,7 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     return upstream_tls(ca_file)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RegistryChecks:
     """Checks addresses and tests links.
 

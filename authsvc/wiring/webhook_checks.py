@@ -15,7 +15,7 @@ from authsvc.webhooks.webhook import Webhook
 from authsvc.wiring.webhooks import webhook_client
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ReceiverChecks:
     """Checks addresses and sends test events.
 

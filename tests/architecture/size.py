@@ -1,12 +1,14 @@
-"""Rules on names and sizes: no meaningless module name, no long module, no long function."""
+"""Rules on names and sizes: no meaningless module name, no long module or function, no code that nobody calls."""
 
 import ast
 import re
 from pathlib import Path
 
-from tests.architecture.source import Module
+from tests.architecture.source import Module, last_name
 
 MEANINGLESS = {"utils", "helpers", "common", "base", "models", "manager"}
+
+ATTRS = {"define", "frozen"}
 
 MAX_MODULE_LINES = 400
 
@@ -35,3 +37,17 @@ def functions_are_short(module: Module) -> list[str]:
         if len(code) > MAX_FUNCTION_LINES:
             found.append(f"{function.name}: {len(code)}")
     return found
+
+
+def services_are_not_compared(module: Module) -> list[str]:
+    """Find attrs classes with an async method for which attrs makes ``==`` or ``repr``: each takes 2 KB of a worker."""
+    classes = (node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef))
+    services = [one for one in classes if any(isinstance(part, ast.AsyncFunctionDef) for part in one.body)]
+    return [one.name for one in services if any(map(_makes_comparison, one.decorator_list))]
+
+
+def _makes_comparison(decorator: ast.expr) -> bool:
+    if not isinstance(decorator, ast.Call):
+        return last_name(decorator) in ATTRS
+    off = {word.arg for word in decorator.keywords if ast.unparse(word.value) == "False"}
+    return last_name(decorator.func) in ATTRS and not {"eq", "repr"} <= off

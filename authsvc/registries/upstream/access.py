@@ -73,7 +73,7 @@ class _SavedHeader:
     until: float
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class UpstreamAccess:
     """Returns the header for each request.
 

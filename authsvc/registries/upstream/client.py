@@ -109,7 +109,7 @@ class _UpstreamQuestion:
     longest: int = MAX_LIST
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class UpstreamClient:
     """Queries linked external registries. Every method raises UpstreamFailed when there is nothing to pass on.
 

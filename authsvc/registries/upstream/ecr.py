@@ -105,7 +105,7 @@ def ecr_origin(host: str) -> Origin | None:
     return Origin("https", f"{name}.amazonaws.com{'.cn' if host.endswith('.cn') else ''}", 443)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class EcrTokens:
     """Exchanges access keys for tokens.
 

@@ -39,7 +39,7 @@ PROBE_SECONDS = 25.0
 NO_REPOSITORY = "not tried: name a repository of the upstream to test a pull from it"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RegistryProbe:
     """Tests registries.
 
@@ -82,7 +82,7 @@ class RegistryProbe:
         return (*found, *(ProbeStep(step, None, "not tried") for step in rest))
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Probe:
     client: UpstreamClient
     link: UpstreamLink

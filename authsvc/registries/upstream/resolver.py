@@ -67,7 +67,7 @@ def look_up(name: str) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class UpstreamResolver:
     """Resolves and checks. Close it at the end.
 

@@ -63,7 +63,7 @@ class LinkBreaker:
         return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(max(0, self.failures - FAILURES), 6)))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class UpstreamRoom:
     """Manages the limits of one process.
 

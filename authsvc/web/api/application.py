@@ -94,7 +94,7 @@ RecordDenied = Callable[[ManagementDenial], None]
 """Records that an account was not allowed to do what it requested."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ManagementApi:
     """The dependencies of the API.
 

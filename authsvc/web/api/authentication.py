@@ -47,7 +47,7 @@ class RequestActor:
     subject: MemberSubject | ServiceAccountSubject
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ApiAuthentication:
     """Turns the credentials of a request into an actor.
 

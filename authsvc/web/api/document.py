@@ -6,7 +6,7 @@ from collections.abc import Callable
 from attrs import define, field
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ApiDocument:
     """The document, made when it is requested for the first time: to make it takes a tenth of a worker's start.
 

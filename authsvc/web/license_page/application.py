@@ -100,7 +100,7 @@ class PageVisit:
         return Operation(Actor.visitor(), self.now, operation_id, secrets.token_bytes, request_id=self.request_id)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicensePage:
     """Serves the pages of licenses.
 

@@ -74,7 +74,7 @@ class ImageFinder(Protocol):
         ...
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ImageCheck:
     """Checks pasted texts.
 

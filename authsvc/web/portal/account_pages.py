@@ -19,7 +19,7 @@ NOT_YOURS = "the current password is wrong"
 DIFFERENT = "the two new passwords differ"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class AccountPages:
     """The pages of a member's own account.
 

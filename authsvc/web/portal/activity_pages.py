@@ -48,7 +48,7 @@ class ShownEntry:
     sentences: tuple[str, ...]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ActivityPages:
     """The pages of pushes, pulls and denials.
 

@@ -18,7 +18,7 @@ _DONE = {
 }
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class AppPages:
     """The pages of apps.
 

@@ -71,7 +71,7 @@ CountRequest = Callable[[str, str, int, float], None]
 RecordDenied = Callable[[ManagementDenial], None]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Portal:
     """The application with its dependencies.
 

@@ -90,7 +90,7 @@ class ListedEntry:
     facts: tuple[ChangeFact, ...] = ()
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class AuditPages:
     """The pages of the audit.
 

@@ -43,7 +43,7 @@ class ListedLicense:
     use: LicenseUse
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class CustomerPages:
     """Lists of licenses, and the page of a customer.
 

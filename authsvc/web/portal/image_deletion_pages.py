@@ -21,7 +21,7 @@ CHANGED = "the image, or who uses it, has changed since you looked at this page;
 RETYPE = "type the repository's name exactly as it is shown, to confirm that it is this one"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ImageDeletionPages:
     """The pages on which images are deleted.
 

@@ -43,7 +43,7 @@ _DONE = {
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ImagePages:
     """The pages of images.
 

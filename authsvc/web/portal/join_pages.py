@@ -16,7 +16,7 @@ from authsvc.web.public_error import public_error
 DIFFERENT = "the two passwords differ"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class JoinPages:
     """The page of a one-time link.
 

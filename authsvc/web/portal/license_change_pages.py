@@ -16,7 +16,7 @@ from authsvc.web.portal.route import PREFIX, Route
 FIELDS = ("customer", "contact", "repositories", "custom")
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseChangePages:
     """The form in which a license is changed. Only what differs from the license is sent to the use case.
 

@@ -16,7 +16,7 @@ from authsvc.web.portal.route import Route
 _DONE = {"revoke": "The link opens nothing from now on. Files that were downloaded go on working."}
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseLinkPages:
     """The pages of the links of one license.
 

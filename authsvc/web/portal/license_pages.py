@@ -38,7 +38,7 @@ _DONE = {
 }
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicensePages:
     """The pages of one license.
 

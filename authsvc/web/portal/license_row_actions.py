@@ -14,7 +14,7 @@ from authsvc.web.portal.answers import Visit
 from authsvc.web.portal.row_upload import RowPreview, RowUpload
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseImportAction:
     """A license for each row of a file. A row that differs from its license is left out.
 
@@ -53,7 +53,7 @@ class LicenseImportAction:
         return LicenseImport(licenses, await licenses.open_app(visit.actor, upload.app))
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class LicenseRenewalAction:
     """A new end for each license that a file names.
 

@@ -19,7 +19,7 @@ ANSWER = "answer"
 """Field of a form with the browser's answer."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class PasskeyCheck:
     """Requests passkeys from browsers, and writes refused ones to the audit, like passwords.
 
@@ -99,7 +99,7 @@ class PasskeyCheck:
         self.record(AuditedRequest(visit.request_id, visit.now, visit.client, asked), error)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Confirmation:
     """Authenticates the member again: a browser that was left open must not be sufficient for such changes.
 

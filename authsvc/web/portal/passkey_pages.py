@@ -22,7 +22,7 @@ PASSKEYS = f"{PREFIX}/account/passkeys"
 NOT_MADE = "the new passkey was not accepted, or it took longer than five minutes; add it again"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class PasskeyPages:
     """The list of a member's passkeys, and a page for each.
 

@@ -32,7 +32,7 @@ class PasswordAuthenticator(Protocol):
         ...
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class PasswordCheck:
     """Authenticates the user of a browser by a member's password, with the same check as for ``docker login``.
 

@@ -69,7 +69,7 @@ class RowAction(Protocol):
         ...
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RowPages:
     """The pages of one such action.
 
@@ -150,7 +150,7 @@ class RowPages:
         return PageAnswer(self.action.template, values, status_of(error), refusal=error)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RowFilesPages:
     """The license files of all rows of a file, to be saved.
 

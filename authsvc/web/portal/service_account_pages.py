@@ -26,7 +26,7 @@ _DONE = {
 }
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ServiceAccountPages:
     """The pages of service accounts.
 

@@ -58,7 +58,7 @@ LINKS = (
 )
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class SettingsPages:
     """The page of a team's settings.
 

@@ -24,7 +24,7 @@ MAX_NEXT = 500
 _LOCAL_PATH = re.compile(r"/portal/[A-Za-z0-9/?&=._~%@:+-]*", re.ASCII)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class SignInPages:
     """The pages before anyone is signed in, and the end of a session.
 

@@ -36,7 +36,7 @@ _DONE = {
 }
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class TeamPages:
     """The pages of a team's people.
 

@@ -15,7 +15,7 @@ TOKENS = f"{PREFIX}/tokens"
 FIELDS = ("name", "last_day", "api")
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class TokenPages:
     """The pages of a member's tokens.
 

@@ -21,7 +21,7 @@ FIELDS = ("app", "provider", "name", "url", "username", "repositories", "token_h
 """What a refused form shows again; a secret is never among it."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class UpstreamLinkPages:
     """The pages on which a registry is linked.
 

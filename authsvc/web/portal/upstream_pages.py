@@ -38,7 +38,7 @@ _DONE = {
 NOTHING_NEW = "type the new secret, other token hosts, or another last day of the present secret"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class UpstreamPages:
     """The pages of linked registries.
 

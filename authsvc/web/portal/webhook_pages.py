@@ -39,7 +39,7 @@ _DONE = {
 }
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class WebhookPages:
     """The pages of webhooks.
 

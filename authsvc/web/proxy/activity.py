@@ -49,7 +49,7 @@ class ContentMemory(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class PullActivity:
     """Counts pulls.
 

@@ -40,7 +40,7 @@ class _Recent(Generic[Value]):
         return value
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class KnownContents:
     """A cache of recently used data. It implements :class:`authsvc.web.proxy.activity.ContentMemory`.
 

@@ -24,7 +24,7 @@ class _LinkShare:
     users: int = 0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LinkShares:
     """Gives turns at each link, in which the subjects of tokens alternate.
 

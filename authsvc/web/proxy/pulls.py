@@ -88,7 +88,7 @@ class Health(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pulls:
     """Answers requests whose token opens the repository.
 

@@ -37,7 +37,7 @@ class TagListSource(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class TagLists:
     """Lists tags.
 

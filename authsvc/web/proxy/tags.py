@@ -52,7 +52,7 @@ class TagSource(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class TagResolver:
     """Resolves tags.
 
