@@ -40,6 +40,7 @@ CORE_MODULES = (
     "redaction.py",
     "counts.py",
     "printable.py",
+    "audit/credential.py",
     "audit/entry.py",
     "audit/entry_words.py",
     "audit/pending_entry.py",
