@@ -9,7 +9,7 @@ import pytest
 from tests.compose.engine import ROOT, ComposeEngine, Project, base_images
 from tests.support.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]  # the first one has an engine made, and the image
 
 HOST, PORT = "registry.vendor.test", 5443
 CERTBOT = base_images()["AUTHSVC_CERTBOT_IMAGE"]

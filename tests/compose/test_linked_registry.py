@@ -14,7 +14,7 @@ from tests.support.upstream_registry import USERS, upstream_registry
 from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]  # the first one has an engine made, and the image
 
 NAME, IMAGE = "elsewhere.test", Image(b"of the linked registry" * 10_000)
 INDEX_OF_IT = index_of(IMAGE.manifest)

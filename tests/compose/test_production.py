@@ -10,7 +10,7 @@ from tests.compose.engine import ComposeEngine, Project
 from tests.compose.story import Shop, open_shop
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]  # the first one has an engine made, and the image
 
 NAME = "localhost:5443"
 KIB = 1024

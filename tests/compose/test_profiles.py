@@ -15,7 +15,7 @@ from tests.compose.story import EMAIL, Shop, open_shop
 from tests.support.stack import PASSWORD
 from tests.support.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]  # the first one has an engine made, and the image
 
 NAME = "localhost:5000"
 

@@ -13,7 +13,7 @@ from tests.compose.story import Shop, open_shop
 from tests.compose.visitors import Visits, visitors
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]  # the first one has an engine made, and the image
 
 LATER = "authsvc:later"
 

@@ -13,7 +13,7 @@ from tests.support.stack import Ran, Stack
 from tests.support.tenants import License, make_license, make_member, make_team, unique
 from tests.system.test_license_holder import Holder
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 
 APPS = ("one", "two", "three")
 PULLS: dict[str, Callable[[Holder, str], Ran]] = {
