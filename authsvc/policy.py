@@ -177,6 +177,16 @@ def _grants(license_: License, entry: Access) -> bool:
 
 def namespaces(requested: Iterable[ResourceScope]) -> frozenset[str]:
     """Return the slugs of the apps in ``requested``."""
+    scopes = tuple(requested)
+    return _namespaces_of_few(scopes) if len(scopes) <= MAX_REMEMBERED_SCOPES else _namespaces(scopes)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _namespaces_of_few(requested: tuple[ResourceScope, ...]) -> frozenset[str]:
+    return _namespaces(requested)
+
+
+def _namespaces(requested: tuple[ResourceScope, ...]) -> frozenset[str]:
     locations = (locate(scope.name) for scope in requested if scope.type == REPOSITORY)
     return frozenset(location.app for location in locations if location is not None)
 

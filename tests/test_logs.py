@@ -4,6 +4,10 @@ import io
 import json
 import subprocess
 import sys
+from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING, getLevelName
+from typing import Any
+
+import pytest
 
 from authsvc.log_line import MAX_LINE
 from authsvc.logs import make_logger
@@ -27,6 +31,24 @@ def test_a_line_is_bounded() -> None:
     assert len(line) <= MAX_LINE
     facts = json.loads(line)
     assert ("s", 10_000) == (facts["subject"], len(facts["refused"]) + facts["cut"]["refused"])
+
+
+@pytest.mark.parametrize("lowest", ["debug", "warning"])
+def test_a_line_does_not_depend_on_how_it_is_written(lowest: str) -> None:
+    """An event with its level as an argument is the line that the method of this level writes, or none."""
+    facts: dict[str, Any] = {"subject": "s", "asked": ["a", "b"], "reason": "ä", "count": 3}
+    for level in (DEBUG, INFO, WARNING, ERROR, CRITICAL):
+        lines = []
+        for write in ("method", "level"):
+            log = io.StringIO()
+            logger = make_logger(lowest, log)
+            if write == "method":
+                getattr(logger, getLevelName(level).lower())("token.issued", **facts)
+            else:
+                logger.log(level, "token.issued", **facts)
+            lines.append({**json.loads(log.getvalue() or "{}"), "at": None})
+        assert lines[0] == lines[1]
+        assert (len(lines[0]) > 1) == (lowest == "debug" or level >= WARNING)
 
 
 def test_a_crash_is_logged() -> None:

@@ -10,7 +10,7 @@ from authsvc.credentials.facts import CredentialFactsReader, RecentLicenses
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject
 from authsvc.errors import StoreUnavailable, WrongSecret
-from authsvc.tenancy.records import App, License, live_tokens
+from authsvc.tenancy.records import App, License
 
 REFUSED = "the user name, password, token or license file is not right; check it and sign in again"
 
@@ -105,7 +105,7 @@ class LicenseAuthenticator:
 def opens(secret: MachineSecret, license_: License, now: datetime) -> bool:
     """Whether ``secret`` is a valid registry token of ``license_``."""
     return secret.id == license_.id and any(
-        secret.has_digest(token.sha256) for token in live_tokens(license_.tokens, now)
+        token.is_live(now) and secret.has_digest(token.sha256) for token in license_.tokens
     )
 
 

@@ -29,6 +29,7 @@ class Slot:
         """Count into ``cells``."""
         self._cells = cells
         self._layout = layout
+        self._starts = layout.starts
 
     def inc(self, metric: Metric, *labels: str, by: int = 1) -> None:
         """Increase a counter or gauge; a gauge may also be decreased."""
@@ -58,6 +59,9 @@ class Slot:
 
     def _start(self, metric: Metric, labels: tuple[str, ...]) -> int | None:
         """Return the index of the first cell of a series; count the value as lost if the series is not declared."""
+        start = self._starts.get((metric.name, labels))
+        if start is not None:
+            return start
         start = self._layout.start(metric, labels)
         if start is None and metric != METRICS_LOST:
             self.inc(METRICS_LOST)

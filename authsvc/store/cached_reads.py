@@ -135,7 +135,7 @@ class CachedFacts:
     def current_license(self, license_id: str) -> tuple[License, App] | None:
         """Return the license and its app, or None unless both are cached and current."""
         found = self.cache.current_pair(keys.license_(license_id), lambda license_: keys.app(license_.app))
-        return None if found is None else cast("tuple[License, App]", tuple(found))
+        return cast("tuple[License, App] | None", found)
 
     def recall(self, license_id: str) -> tuple[License, App] | None:
         """Return the license and its app as Redis had them within the last minute, or None."""

@@ -134,18 +134,28 @@ class RecordCache:
         """Return the current records at ``keys``, all as of this instant, or None unless all are cached."""
         return self._counted(self._found(keys))
 
-    def current_pair(self, key: str, other: Callable[[Any], str]) -> list[object] | None:
+    def current_pair(self, key: str, other: Callable[[Any], str]) -> tuple[object, object] | None:
         """Return the current records at ``key`` and at the key that ``other`` makes of the first, like current."""
-        found = self._found((key,))
-        return self._counted(None if found is None else self._found((key, other(found[0]))))
+        first = self._current_entry(key) if self.is_current() else None
+        second = None if first is None else self._current_entry(other(first.record))
+        if first is None or second is None:
+            self.misses += 1
+            return None
+        first.used = second.used = True
+        self.hits += 1
+        return first.record, second.record
+
+    def _current_entry(self, key: str) -> _CachedRecord | None:
+        entry = self._entries.get(key)
+        return entry if entry is not None and entry.read.period is self._period else None
 
     def _found(self, keys: Sequence[str]) -> list[object] | None:
         if not self.is_current():
             return None
         found: list[object] = []
         for key in keys:
-            entry = self._entries.get(key)
-            if entry is None or entry.read.period is not self._period:
+            entry = self._current_entry(key)
+            if entry is None:
                 return None
             entry.used = True
             found.append(entry.record)

@@ -116,10 +116,14 @@ class TokenDigest:
     sha256: str
     ends_at: datetime | None = None
 
+    def is_live(self, now: datetime) -> bool:
+        """Whether it is still valid."""
+        return self.ends_at is None or now < self.ends_at
+
 
 def live_tokens(tokens: tuple[TokenDigest, ...], now: datetime) -> tuple[TokenDigest, ...]:
     """Return those of ``tokens`` that are still valid."""
-    return tuple(token for token in tokens if token.ends_at is None or now < token.ends_at)
+    return tuple(token for token in tokens if token.is_live(now))
 
 
 def rotated(

@@ -70,7 +70,7 @@ def test_a_pair_is_one_question() -> None:
     assert desk.cache.current_pair("a", str) is None
     desk.read("b", "2")
 
-    assert ["b", "2"] == desk.cache.current_pair("a", str)
+    assert ("b", "2") == desk.cache.current_pair("a", str)
     assert desk.cache.current_pair("c", str) is None
     assert (1, 2) == (desk.cache.hits, desk.cache.misses)
     desk.clock.now += CURRENT_FOR + 0.1
