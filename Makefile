@@ -60,7 +60,7 @@ test-system: dev ## the tests that need an engine, a browser or compose (root)
 # The core's own unit tests; none needs a server.
 CORE_TESTS := $(addprefix tests/,spec tenancy signing credentials policy_matrix/test_matrix.py activity audit images \
 	upstreams webhooks migration) $(patsubst %,tests/test_%.py,policy policy_licenses policy_machines issuance client \
-	outcomes system_token preflight fair_share in_flight license_file bounded_json redaction printable \
+	outcomes system_token preflight batch_signer fair_share in_flight license_file bounded_json redaction printable \
 	refusal_sentences throttle)
 
 .PHONY: coverage

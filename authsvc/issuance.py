@@ -7,6 +7,7 @@ from typing import Protocol
 from attrs import frozen
 from msgspec import Struct
 
+from authsvc.batch_signer import BatchSigner
 from authsvc.client import Client
 from authsvc.credentials.proof import Proof, classify
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
@@ -128,7 +129,7 @@ class Issuance:
     ) -> None:
         """Issue tokens whose audience is always ``service``; without ``sign_ins`` no refresh token is issued."""
         self._authenticator = authenticator
-        self._signer = signer
+        self._signer = BatchSigner(signer)
         self._service = service
         self._lifetimes = lifetimes
         self._new_token_id = new_token_id
@@ -173,7 +174,7 @@ class Issuance:
             access=decision.access,
             degraded=degraded,
         )
-        token = Secret(self._signer.sign(claims.to_json()))
+        token = Secret(await self._signer.sign(claims.to_json()))
         expires_in = max(MIN_EXPIRES_IN, int((expires_at - now - EARLY).total_seconds()))
         # 6. Issue a refresh token, but only for a member's password (design #8).
         refresh_token = None

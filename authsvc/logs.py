@@ -29,7 +29,7 @@ WRITTEN_WITHIN = 2.0
 
 _STAMPER = structlog.processors.TimeStamper(fmt="iso", utc=True, key="at")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_NAMES = {level: name for name, level in _LEVELS.items()}
+_NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 
 
 class Stream(Protocol):

@@ -60,7 +60,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "tenancy signing outcomes images",
         "credentials",
         "decision",
-        "policy refusal_sentences",
+        "policy refusal_sentences batch_signer",
         "issuance fair_share metrics",
         "system_token",
         "preflight audit activity",

@@ -31,6 +31,7 @@ CORE_MODULES = (
     "outcomes.py",
     "system_token.py",
     "preflight.py",
+    "batch_signer.py",
     "fair_share.py",
     "in_flight.py",
     "license_file.py",
