@@ -11,7 +11,10 @@ from authsvc.signing.jws import Signer
 
 
 class BatchSigner:
-    """Signs what one turn of the event loop requests at the end of that turn, or at once when requests come singly."""
+    """Signs what one turn of the event loop requests at the end of that turn, or at once when requests come singly.
+
+    One that comes alone after a turn with several waits for the end of its turn, too.
+    """
 
     def __init__(self, signer: Signer) -> None:
         """Sign with ``signer``."""
@@ -37,7 +40,7 @@ class BatchSigner:
         return await signed
 
     def _end_turn(self) -> None:
-        """Sign what waits. The next turn gathers only if this one had several requests: a single one waits for none."""
+        """Sign what waits. The next turn gathers only if this one had several requests."""
         waiting, self._waiting = self._waiting, []
         self._gathers, self._requested = self._requested > 1, 0
         for claims, signed in waiting:

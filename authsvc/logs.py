@@ -55,17 +55,20 @@ def make_logger(level: str, stream: Stream | None = None) -> Logger:
 
 
 def _logger_class(lowest: int) -> type[Any]:
-    """Return the class of a logger that writes the line of a token without structlog's chain, which it does not need.
+    """Return the class of a logger that writes the line of a token without structlog's chain.
 
-    It binds no values and has one processor, so the result is the same.
+    That has one processor. Without values that were bound before, and without arguments, the result is the same.
     """
+    filtering: Any = structlog.make_filtering_bound_logger(lowest)
 
-    def log(self: Any, level: int, event: str, **facts: Any) -> None:
-        if level >= lowest:
+    def log(self: Any, level: int, event: str, *arguments: Any, **facts: Any) -> None:
+        if self._context or arguments:
+            filtering.log(self, level, event, *arguments, **facts)
+        elif level >= lowest:
             facts["event"] = event
             self._logger.msg(_render(None, _NAMES.get(level, "critical"), facts))
 
-    return type("DirectLogger", (structlog.make_filtering_bound_logger(lowest),), {"log": log})
+    return type("DirectLogger", (filtering,), {"log": log})
 
 
 @contextmanager

@@ -46,9 +46,9 @@ Entitlement = tuple[frozenset[str], Reason | None]
 Granted = tuple[tuple[Access, ...], tuple[Refusal, ...]]
 """What a subject gets of a request, and what it is refused."""
 
-MAX_REMEMBERED, MAX_REMEMBERED_SCOPES = 1024, 2
-"""Most answers to licenses that are cached, and most scopes of a request whose answer is: many licenses of an app
-request the same image. At most about 2 MiB."""
+MAX_REMEMBERED, MAX_REMEMBERED_TEXT = 1024, 256
+"""Most requests of one scope whose answers are cached, and the longest name and patterns of such a request: many
+licenses of an app request the same image. At most about 2 MiB in each of the two caches."""
 
 
 @frozen
@@ -93,12 +93,19 @@ def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) 
     if account is not None:
         return Decision(account=account)
     scopes = tuple(requested)
-    if isinstance(subject, LicenseSubject) and len(scopes) <= MAX_REMEMBERED_SCOPES:
+    if isinstance(subject, LicenseSubject) and _is_short(scopes, subject.license.repositories or ()):
         license_ = subject.license
         access, refusals = _granted_by_license(license_.app, license_.repositories, scopes)
     else:
         access, refusals = _granted(subject, scopes)
     return Decision(access, refusals, ends_at=_ends_at(subject))
+
+
+def _is_short(requested: tuple[ResourceScope, ...], patterns: tuple[str, ...] = ()) -> bool:
+    """Whether the answer to a request is cached."""
+    if len(requested) > 1:
+        return False
+    return sum(map(len, patterns)) + sum(len(scope.name) for scope in requested) <= MAX_REMEMBERED_TEXT
 
 
 @lru_cache(MAX_REMEMBERED)
@@ -178,11 +185,11 @@ def _grants(license_: License, entry: Access) -> bool:
 def namespaces(requested: Iterable[ResourceScope]) -> frozenset[str]:
     """Return the slugs of the apps in ``requested``."""
     scopes = tuple(requested)
-    return _namespaces_of_few(scopes) if len(scopes) <= MAX_REMEMBERED_SCOPES else _namespaces(scopes)
+    return _namespaces_of_short(scopes) if _is_short(scopes) else _namespaces(scopes)
 
 
 @lru_cache(MAX_REMEMBERED)
-def _namespaces_of_few(requested: tuple[ResourceScope, ...]) -> frozenset[str]:
+def _namespaces_of_short(requested: tuple[ResourceScope, ...]) -> frozenset[str]:
     return _namespaces(requested)
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from itertools import product
 from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING, getLevelName
 from typing import Any
 
@@ -37,15 +38,15 @@ def test_a_line_is_bounded() -> None:
 def test_a_line_does_not_depend_on_how_it_is_written(lowest: str) -> None:
     """An event with its level as an argument is the line that the method of this level writes, or none."""
     facts: dict[str, Any] = {"subject": "s", "asked": ["a", "b"], "reason": "ä", "count": 3}
-    for level in (DEBUG, INFO, WARNING, ERROR, CRITICAL):
-        lines = []
+    for level, bound, arguments in product((DEBUG, INFO, WARNING, ERROR, CRITICAL), ({}, {"b": 1}), ((), ("x",))):
+        lines, event = [], "token.%s" if arguments else "token.issued"
         for write in ("method", "level"):
             log = io.StringIO()
-            logger = make_logger(lowest, log)
+            logger = make_logger(lowest, log).bind(**bound)
             if write == "method":
-                getattr(logger, getLevelName(level).lower())("token.issued", **facts)
+                getattr(logger, getLevelName(level).lower())(event, *arguments, **facts)
             else:
-                logger.log(level, "token.issued", **facts)
+                logger.log(level, event, *arguments, **facts)
             lines.append({**json.loads(log.getvalue() or "{}"), "at": None})
         assert lines[0] == lines[1]
         assert (len(lines[0]) > 1) == (lowest == "debug" or level >= WARNING)

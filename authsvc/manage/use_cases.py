@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from authsvc.tenancy.records import App
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class UseCases:
     """All use cases of one installation.
 

@@ -100,8 +100,8 @@ class RecordCache:
     """Caches the records that were used last.
 
     When it is full, their places are looked at in turn (the CLOCK algorithm): a record that was used since the last
-    look stays for another turn, and the first other one is dropped. A record that was removed leaves its place until
-    that is looked at. If it is read again meanwhile it has two, and may be dropped at the first.
+    look stays for another turn, and the first other one is dropped. A record that was removed leaves its place empty,
+    and takes it again if it is read again before the place is given away.
 
     Attributes:
         most: records that are kept.
@@ -116,14 +116,16 @@ class RecordCache:
     misses: int = field(default=0, init=False)
     _period: TrackedPeriod | None = field(default=None, init=False)
     _read_time: _ReadTime = field(factory=lambda: _ReadTime(-inf, None), init=False)
-    _entries: dict[str, _CachedRecord] = field(factory=dict, init=False, repr=False)
+    _entries: dict[str, _CachedRecord | None] = field(factory=dict, init=False, repr=False)
+    """What is in each place, by key: None for a record that was removed."""
     _places: list[str] = field(factory=list, init=False, repr=False)
+    _empty: int = field(default=0, init=False)
     _hand: int = field(default=0, init=False)
     _flights: dict[str, _Flight] = field(factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         """Return the number of records."""
-        return len(self._entries)
+        return len(self._entries) - self._empty
 
     def is_current(self) -> bool:
         """Whether cached records count as current."""
@@ -202,7 +204,7 @@ class RecordCache:
                 continue
             flight.answered, flight.raw = True, raw
             if raw is None or record is None:
-                self._entries.pop(key, None)
+                self._remove(key)
                 continue
             known = self._entries.get(key)
             if known is None:
@@ -223,7 +225,7 @@ class RecordCache:
         if keys is None:
             self._entries.clear()
             self._places.clear()
-            self._hand = 0
+            self._hand = self._empty = 0
             self._flights.clear()
             return
         for key in keys:
@@ -240,7 +242,10 @@ class RecordCache:
             self._period = None
 
     def _take_place(self, key: str) -> None:
-        """Give a new record a place: another one, or that of a record which is dropped or was removed before."""
+        """Give a new record a place: its own from before, another one, or that of a record which is dropped for it."""
+        if key in self._entries:
+            self._empty -= 1
+            return
         if len(self._places) < self.most:
             self._places.append(key)
             return
@@ -250,12 +255,18 @@ class RecordCache:
                 break
             entry.used = False
             self._hand = (self._hand + 1) % self.most
-        self._entries.pop(self._places[self._hand], None)
+        if self._entries.pop(self._places[self._hand]) is None:
+            self._empty -= 1
         self._places[self._hand] = key
         self._hand = (self._hand + 1) % self.most
 
+    def _remove(self, key: str) -> None:
+        if self._entries.get(key) is not None:
+            self._entries[key] = None
+            self._empty += 1
+
     def _forget(self, key: str) -> None:
-        self._entries.pop(key, None)
+        self._remove(key)
         self._flights.pop(key, None)
 
 

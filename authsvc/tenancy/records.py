@@ -146,8 +146,13 @@ def _as_json(fields: Mapping[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True)
 
 
+MAX_SHARED_TEXT = 512
+"""Most characters of custom fields that are shared by licenses: at most about 2 MiB in all."""
+
+
 def _same_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _first_of_same_text(json.dumps(fields))
+    text = json.dumps(fields) if fields else "{}"
+    return _first_of_same_text(text) if len(text) <= MAX_SHARED_TEXT else fields
 
 
 @lru_cache(maxsize=1024)

@@ -182,9 +182,13 @@ def passkey_authenticator(
     if host is None:
         return None
 
+    made: list[RelyingParty] = []
+
     async def party() -> "RelyingParty":
         # Its import with the first passkey takes 40 ms: in a thread, so that other requests go on meanwhile.
-        return await asyncio.to_thread(_relying_party, host, public_url.origin)
+        if not made:
+            made.append(await asyncio.to_thread(_relying_party, host, public_url.origin))
+        return made[0]
 
     return PasskeyAuthenticator(host, party, facts, RedisPasskeyChallenges(connection), secrets.token_bytes, on_use)
 

@@ -1,6 +1,7 @@
 """The cache of records: what it answers, for how long, and what it never keeps."""
 
 from collections.abc import Sequence
+from random import Random
 
 from attrs import define, field
 from hypothesis import given
@@ -265,7 +266,20 @@ def test_room_among_records_that_are_all_used() -> None:
     desk.read("new", "new")
 
     assert (100, ["new"]) == (len(desk.cache), desk.current("new"))
-    assert [entry.used for entry in desk.cache._entries.values()].count(False) == MOST_LOOKS
+    assert [entry.used for entry in desk.cache._entries.values() if entry].count(False) == MOST_LOOKS
+
+
+@given(st.lists(st.sets(st.integers(0, 9)), max_size=30), st.randoms(use_true_random=False))
+def test_nothing_is_dropped_while_there_is_room(rounds: Sequence[set[int]], chance: Random) -> None:
+    """Records that were changed and read again, however often, take one place each."""
+    desk = Desk(most=10)
+    for changed in rounds:
+        desk.cache.invalidate(map(str, changed))
+        for number in chance.sample(range(10), 10):
+            if desk.current(str(number)) is None:
+                desk.read(str(number), "new")
+        assert 10 == len(desk.cache)
+        assert desk.current(*map(str, range(10))) == ["new"] * 10
 
 
 @given(
@@ -289,6 +303,8 @@ def test_bounded_and_current_whatever_happens(steps: Sequence[tuple[str, str]], 
             assert desk.current(key) is None
         assert desk.current(key) in (None, [stored[key]])
         assert len(desk.cache) <= len(desk.cache._places) <= most
+        assert sorted(desk.cache._places) == sorted(desk.cache._entries)
+        assert len(desk.cache) == sum(entry is not None for entry in desk.cache._entries.values())
 
 
 def test_a_read_that_fails_leaves_nothing_behind() -> None:
