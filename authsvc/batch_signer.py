@@ -27,7 +27,7 @@ class BatchSigner:
         """Return the compact JWS of ``claims``.
 
         Raises:
-            SignerUnavailable: there is no certificate that outlives the token.
+            SignerUnavailable: the signing certificate ends before the token would.
         """
         loop = asyncio.get_running_loop()
         if not self._requested:
@@ -48,5 +48,5 @@ class BatchSigner:
                 continue  # its client has gone
             try:
                 signed.set_result(self._signer.sign(claims))
-            except Exception as error:  # noqa: BLE001  whoever waits for it gets it
+            except Exception as error:  # noqa: BLE001  it is raised in the request that waits
                 signed.set_exception(error)

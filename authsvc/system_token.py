@@ -44,7 +44,7 @@ class SystemTokens:
 
         Raises:
             ValueError: it is not the name of a repository, or there are other actions than pull, push and delete.
-            SignerUnavailable: there is no certificate that outlives the token.
+            SignerUnavailable: the signing certificate ends before the token would.
         """
         if Repository.parse(repository).domain is not None or not actions or not ACTIONS.issuperset(actions):
             raise ValueError(f"no token is made for {sorted(actions)} on {repository!r}")
@@ -54,7 +54,7 @@ class SystemTokens:
         """Return a token that lists the repositories of every team.
 
         Raises:
-            SignerUnavailable: there is no certificate that outlives the token.
+            SignerUnavailable: the signing certificate ends before the token would.
         """
         return self._token(now, CATALOG)
 
@@ -62,7 +62,7 @@ class SystemTokens:
         """Return a token that gives access only to ``/v2/``.
 
         Raises:
-            SignerUnavailable: there is no certificate that outlives the token.
+            SignerUnavailable: the signing certificate ends before the token would.
         """
         return self._token(now)
 

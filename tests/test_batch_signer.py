@@ -67,7 +67,7 @@ async def test_concurrent_requests_are_signed_together() -> None:
 
 
 async def test_each_request_gets_its_own_error() -> None:
-    """A certificate that ends before one token is no reason to refuse another."""
+    """An error about one token does not affect the others in its batch."""
     signer = await gathering(BatchSigner(Signs()))
     claims = [{"exp": number, "refused": number == 1} for number in range(3)]
     first, second, third = await asyncio.gather(*map(signer.sign, claims), return_exceptions=True)

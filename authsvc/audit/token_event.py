@@ -245,7 +245,7 @@ class TokenEvent:
 def repeat_key(asked: AuditedRequest, outcome: Issued | Exception) -> int | None:
     """Return the :attr:`TokenEvent.key` of a fully granted token of one license; None for any other outcome.
 
-    Nearly all tokens repeat an earlier one, and need no event: this takes a tenth of the time of making one.
+    Nearly all tokens repeat an earlier one, and need no event.
     """
     if not isinstance(outcome, Issued) or outcome.outcome is not ISSUED_IN_FULL:
         return None

@@ -34,7 +34,7 @@ class RegistryAccess:
         """Return a token that lists all repositories.
 
         Raises:
-            SignerUnavailable: there is no certificate that outlives the token.
+            SignerUnavailable: the signing certificate ends before the token would.
         """
         return self._token(_CATALOG)
 
@@ -43,7 +43,7 @@ class RegistryAccess:
 
         Raises:
             ValueError: as :meth:`authsvc.system_token.SystemTokens.for_repository`.
-            SignerUnavailable: there is no certificate that outlives the token.
+            SignerUnavailable: the signing certificate ends before the token would.
         """
         return self._token((repository, actions))
 

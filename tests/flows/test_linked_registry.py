@@ -165,7 +165,7 @@ def test_a_webhook_hears_of_pulls_and_pushes(shop: Shop) -> None:
         assert get_token(shop.stack.port, other.holder.account, "repository:shop/web:pull").status == 401
 
     def told(kind: str) -> list[dict[str, Any]]:
-        """Return what is told of this license and of no license: first pulls of tests before may be told here, too."""
+        """Return the events about this license or none; first pulls by earlier tests may be among them."""
         bodies = [json.loads(seen.body) for seen in shop.receiver.seen]
         found = [body["data"] for body in bodies if body["type"] == kind]
         return [one for one in found if "license" not in one or one["license"]["id"] == other.holder.id]

@@ -205,7 +205,7 @@ def test_without_tracking_a_read_is_believed_from_when_it_was_sent() -> None:
 
 
 def test_reads_of_the_same_time_are_believed_from_the_first_one() -> None:
-    """They store one time, which is no later than any of them; a read after that has its own."""
+    """They share the time of the earliest one; a later read has a time of its own."""
     desk = Desk()
     desk.cache.end_period(desk.period)
     desk.read("a", "1")
